@@ -1,0 +1,12 @@
+//! soQet's core: a whole chat server as one `no_std`, allocation-free, sans-IO state machine.
+#![cfg_attr(not(test), no_std)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+pub mod config;
+pub mod id;
+pub mod memory;
+pub mod server;
+pub mod store;
+pub mod time;
