@@ -43,9 +43,15 @@ pub enum Operation<'a> {
         /// Whose.
         account: AccountId,
     },
-    /// Write an account: a new one when its id is none (answer `Created`, or `Refused(Exists)` when the folded name is taken),
-    /// else the existing one (answer `Done`).
-    PutAccount(AccountRecord<'a>),
+    /// Write a new account (its id is none). Answer: `Created`, or `Refused(Exists)` when the folded name is taken.
+    CreateAccount(AccountRecord<'a>),
+    /// Change one thing of an account. Answer: `Done`, also when there is no such account.
+    ChangeAccount {
+        /// Whose.
+        account: AccountId,
+        /// What.
+        change: AccountChange<'a>,
+    },
     /// Remove an account with its memberships and markers; its messages stay. Answer: `Done`, also when there was none.
     RemoveAccount {
         /// Whose.
@@ -188,6 +194,19 @@ pub enum Operation<'a> {
     },
 }
 
+/// What can change of an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AccountChange<'a> {
+    /// Its password.
+    Verifier(Verifier),
+    /// Its display name.
+    Display(&'a str),
+    /// Its titles.
+    Titles(&'a str),
+    /// Its flags.
+    Flags(u8),
+}
+
 /// How a channel is found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ChannelKey<'a> {
@@ -225,7 +244,7 @@ pub enum Change<'a> {
     Member {
         /// Whose.
         account: AccountId,
-        /// [`MemberFlags`](crate::channel::MemberFlags) bits.
+        /// `MemberFlags` bits.
         flags: u8,
     },
     /// Write the room's topic.
@@ -237,7 +256,7 @@ pub enum Change<'a> {
     },
     /// Write the room's modes.
     Modes {
-        /// [`RoomModes`](crate::channel::RoomModes) bits.
+        /// `RoomModes` bits.
         modes: u32,
         /// Key; empty for none.
         key: &'a str,
@@ -391,6 +410,36 @@ pub struct Settings {
     pub accounts_created: u32,
 }
 
+bitflags::bitflags! {
+    /// Standing of an account.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct AccountFlags: u8 {
+        /// Administers the server.
+        const OWNER = 1;
+        /// May not log in.
+        const DISABLED = 2;
+        /// Has no credentials and ends with its last connection.
+        const GUEST = 4;
+    }
+}
+
+bitflags::bitflags! {
+    /// Standing of an account in a room.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct MemberFlags: u8 {
+        /// Is a member, online or not.
+        const JOINED = 1;
+        /// May speak in a moderated room (`+v`).
+        const VOICE = 2;
+        /// Operator (`+o`).
+        const OPERATOR = 4;
+        /// Founder (`+q`).
+        const FOUNDER = 8;
+        /// May join once in spite of `+i`, `+k` and `+l`.
+        const INVITED = 16;
+    }
+}
+
 /// An account as it is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AccountRecord<'a> {
@@ -402,7 +451,7 @@ pub struct AccountRecord<'a> {
     pub display: &'a str,
     /// Titles, separated by commas, may be empty.
     pub titles: &'a str,
-    /// [`AccountFlags`](crate::account::AccountFlags) bits: owner, disabled, guest.
+    /// `AccountFlags` bits: owner, disabled, guest.
     pub flags: u8,
     /// SCRAM verifier; guests have none (zero iterations).
     pub verifier: Verifier,
@@ -452,7 +501,7 @@ pub struct ChannelRecord<'a> {
     pub topic_by: &'a str,
     /// When the topic was set.
     pub topic_time: u64,
-    /// [`RoomModes`](crate::channel::RoomModes) bits.
+    /// `RoomModes` bits.
     pub modes: u32,
     /// Key, may be empty.
     pub key: &'a str,
@@ -473,7 +522,7 @@ pub struct ChannelRecord<'a> {
 /// A membership as it is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct MemberRecord {
-    /// [`MemberFlags`](crate::channel::MemberFlags) bits.
+    /// `MemberFlags` bits.
     pub flags: u8,
     /// Read marker.
     pub read: Marker,
