@@ -6,7 +6,10 @@ extern crate alloc;
 
 pub mod config;
 pub mod id;
+pub mod irc;
 pub mod memory;
+pub mod name;
 pub mod server;
 pub mod store;
+pub mod text;
 pub mod time;
