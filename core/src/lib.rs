@@ -6,6 +6,7 @@ extern crate alloc;
 
 pub mod auth;
 pub mod config;
+pub mod history;
 pub mod id;
 pub mod irc;
 pub mod memory;
