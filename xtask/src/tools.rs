@@ -1,0 +1,112 @@
+//! The programs the chores need, and how the missing ones are got.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Triple of the microcontrollers the core must link for.
+pub const BOARD: &str = "thumbv7m-none-eabi";
+
+/// The workspace's folder.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// The cargo that runs this, in the workspace's folder.
+pub fn cargo_command() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Runs cargo; whether it succeeded.
+pub fn cargo(words: &[&str]) -> bool {
+    succeeds(cargo_command().args(words))
+}
+
+/// Runs a command; whether it succeeded.
+pub fn succeeds(command: &mut Command) -> bool {
+    match command.status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            eprintln!("{}: {error}", command.get_program().display());
+            false
+        }
+    }
+}
+
+/// Whether a program is in the path.
+pub fn exists(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    })
+}
+
+/// Adds the compiler's target for boards where it is missing.
+pub fn install_board_target() -> Result<(), String> {
+    let output = Command::new("rustup")
+        .args(["target", "list", "--installed"])
+        .current_dir(root())
+        .output();
+    let installed = match &output {
+        Ok(output) => String::from_utf8_lossy(&output.stdout),
+        // Without rustup the target may be there all the same; the build will tell.
+        Err(_) => return Ok(()),
+    };
+    if installed.lines().any(|line| line == BOARD)
+        || succeeds(
+            Command::new("rustup")
+                .args(["target", "add", BOARD])
+                .current_dir(root()),
+        )
+    {
+        Ok(())
+    } else {
+        Err(format!("type: rustup target add {BOARD}"))
+    }
+}
+
+/// Installs tmux, WeeChat and irssi where they are missing and that is possible; otherwise says what to type.
+pub fn install_clients() -> Result<String, String> {
+    const NEEDED: &[(&str, &str)] = &[
+        ("tmux", "tmux"),
+        ("weechat", "weechat-curses"),
+        ("irssi", "irssi"),
+    ];
+    let missing: Vec<&str> = NEEDED
+        .iter()
+        .filter(|(program, _)| !exists(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok("tmux, WeeChat and irssi are installed".to_owned());
+    }
+    let by_hand = format!("type: apt-get install {}", missing.join(" "));
+    if !exists("apt-get") || !is_root() {
+        return Err(by_hand);
+    }
+    let apt = |words: &[&str]| {
+        succeeds(
+            Command::new("apt-get")
+                .args(words)
+                .env("DEBIAN_FRONTEND", "noninteractive")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null()),
+        )
+    };
+    let install = [
+        &["install", "-y", "--no-install-recommends"],
+        missing.as_slice(),
+    ]
+    .concat();
+    if apt(&install) || (apt(&["update"]) && apt(&install)) {
+        Ok(format!("installed {}", missing.join(", ")))
+    } else {
+        Err(by_hand)
+    }
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
