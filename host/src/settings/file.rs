@@ -1,0 +1,435 @@
+//! The configuration file: TOML, one section a subject. What is not set has the core's default; what is not known is an error.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use soqet_core::auth::{ITERATIONS_MAX, ITERATIONS_MIN};
+use soqet_core::config::{Config, Registration};
+use soqet_core::memory::Capacities;
+
+use super::value::{ListenAddress, LogFormat, LogLevel, Number, RateSetting, Word};
+use crate::failure::Failure;
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct File {
+    /// Folder of the data; relative to the file's own folder.
+    pub data: Option<PathBuf>,
+    /// Where IRC clients are expected.
+    pub irc: Option<Vec<ListenAddress>>,
+    /// How many clients at once.
+    pub max_connections: Option<Number<1, 1_000_000>>,
+    /// How much to log.
+    pub log: Option<LogLevel>,
+    /// How to write the log.
+    pub log_format: Option<LogFormat>,
+    /// Names.
+    pub server: Server,
+    /// Who may come in.
+    pub accounts: Accounts,
+    /// What is remembered.
+    pub history: History,
+    /// How much of everything.
+    pub limits: Limits,
+    /// How much room.
+    pub memory: Memory,
+}
+
+/// Names.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Server {
+    /// The server's name on the wire.
+    name: Option<Word>,
+    /// The network's name.
+    network: Option<Word>,
+    /// Message of the day.
+    motd: String,
+}
+
+/// Who may come in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Accounts {
+    /// Who may register.
+    registration: RegistrationSetting,
+    /// What must be known to register by invitation.
+    invite_code: Option<Word>,
+    /// Whether clients may come in without an account.
+    guests: bool,
+    /// Whether passwords may be sent as they are over TLS and loopback.
+    raw_passwords: bool,
+    /// PBKDF2 rounds.
+    iterations: Number<ITERATIONS_MIN, ITERATIONS_MAX>,
+    /// PBKDF2 rounds in one go.
+    derive_budget: Number<1, 10_000_000>,
+}
+
+/// Who may register.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RegistrationSetting {
+    Open,
+    Invite,
+    Closed,
+}
+
+/// What is remembered.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct History {
+    /// Entries a channel keeps.
+    messages: Number<1, 1_000_000_000>,
+    /// Messages replayed to clients that cannot fetch history.
+    replay: Number<0, 65_535>,
+    /// Messages of a page.
+    page: Number<0, 65_535>,
+}
+
+/// How much of everything.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    rooms_per_account: Number<0, 65_535>,
+    bans_per_room: Number<0, 65_535>,
+    watches_per_connection: Number<0, 65_535>,
+    connections_per_address: Number<0, 65_535>,
+    pending_per_connection: Number<0, 65_535>,
+    flood: RateSetting,
+    register: RateSetting,
+    login: RateSetting,
+    login_per_address: RateSetting,
+    ping_ms: Number<1_000, 86_400_000>,
+    login_ms: Number<1_000, 86_400_000>,
+}
+
+/// How much room; what is not set grows with `max-connections`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Memory {
+    accounts: Option<Number<16, 100_000_000>>,
+    channels: Option<Number<16, 100_000_000>>,
+    memberships: Option<Number<64, 100_000_000>>,
+    watches: Option<Number<16, 100_000_000>>,
+    bans: Option<Number<16, 100_000_000>>,
+    requests: Option<Number<16, 1_000_000>>,
+    pending_messages: Option<Number<8, 1_000_000>>,
+    logins: Option<Number<3, 1_000_000>>,
+    rates: Option<Number<32, 100_000_000>>,
+    buffers: Option<Number<10, 1_000_000>>,
+    pages: Option<Number<3, 100_000>>,
+    history_mib: Option<Number<1, 1_000_000>>,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        const CORE: Config<'static> = Config::DEFAULT;
+        Self {
+            registration: match CORE.registration {
+                Registration::Open => RegistrationSetting::Open,
+                Registration::Invite(_) => RegistrationSetting::Invite,
+                Registration::Closed => RegistrationSetting::Closed,
+            },
+            invite_code: None,
+            guests: CORE.guests,
+            raw_passwords: !CORE.no_raw_passwords,
+            iterations: const { Number::new(CORE.iterations) },
+            derive_budget: const { Number::new(CORE.derive_budget) },
+        }
+    }
+}
+
+impl Default for History {
+    fn default() -> Self {
+        const CORE: Config<'static> = Config::DEFAULT;
+        Self {
+            messages: const { Number::new(CORE.history) },
+            replay: const { Number::new(CORE.replay as u32) },
+            page: const { Number::new(CORE.page as u32) },
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const CORE: Config<'static> = Config::DEFAULT;
+        Self {
+            rooms_per_account: const { Number::new(CORE.rooms_per_account as u32) },
+            bans_per_room: const { Number::new(CORE.bans_per_room as u32) },
+            watches_per_connection: const { Number::new(CORE.watches_per_connection as u32) },
+            connections_per_address: const { Number::new(CORE.connections_per_address as u32) },
+            pending_per_connection: const { Number::new(CORE.appends_per_connection as u32) },
+            flood: const { RateSetting::new(CORE.flood) },
+            register: const { RateSetting::new(CORE.register_rate) },
+            login: const { RateSetting::new(CORE.login_rate) },
+            login_per_address: const { RateSetting::new(CORE.login_address_rate) },
+            ping_ms: const { Number::new(CORE.ping_ms) },
+            login_ms: const { Number::new(CORE.login_ms) },
+        }
+    }
+}
+
+impl File {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::new(format!(
+                "the configuration file {} cannot be read: {error}\nCheck the path and its permissions, or start without --config.",
+                path.display()
+            ))
+        })?;
+        let mut file = Self::parse(&text, path)?;
+        if let Some(data) = &file.data {
+            // `join` leaves an absolute path as it is.
+            file.data = Some(path.parent().unwrap_or(Path::new("")).join(data));
+        }
+        Ok(file)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
+        let file: Self = toml::from_str(text).map_err(|error| explain(&error, text, path))?;
+        if file.accounts.registration == RegistrationSetting::Invite
+            && file.accounts.invite_code.is_none()
+        {
+            return Err(Failure::new(format!(
+                "{}: registration = \"invite\" needs a code\nAdd a line such as invite-code = \"open-sesame\" below it.",
+                path.display()
+            )));
+        }
+        Ok(file)
+    }
+
+    /// Names, policy and limits for the core.
+    pub fn config(&self) -> Config<'_> {
+        let core = Config::DEFAULT;
+        Config {
+            server_name: self
+                .server
+                .name
+                .as_ref()
+                .map_or(core.server_name, Word::as_str),
+            network: self
+                .server
+                .network
+                .as_ref()
+                .map_or(core.network, Word::as_str),
+            motd: &self.server.motd,
+            version: core.version,
+            registration: match (self.accounts.registration, &self.accounts.invite_code) {
+                (RegistrationSetting::Open, _) => Registration::Open,
+                (RegistrationSetting::Invite, Some(code)) => Registration::Invite(code.as_str()),
+                (RegistrationSetting::Invite, None) | (RegistrationSetting::Closed, _) => {
+                    Registration::Closed
+                }
+            },
+            guests: self.accounts.guests,
+            no_raw_passwords: !self.accounts.raw_passwords,
+            iterations: self.accounts.iterations.get(),
+            derive_budget: self.accounts.derive_budget.get(),
+            history: self.history.messages.get(),
+            replay: self.history.replay.short(),
+            page: self.history.page.short(),
+            rooms_per_account: self.limits.rooms_per_account.short(),
+            bans_per_room: self.limits.bans_per_room.short(),
+            watches_per_connection: self.limits.watches_per_connection.short(),
+            connections_per_address: self.limits.connections_per_address.short(),
+            appends_per_connection: self.limits.pending_per_connection.short(),
+            flood: self.limits.flood.rate(),
+            register_rate: self.limits.register.rate(),
+            login_rate: self.limits.login.rate(),
+            login_address_rate: self.limits.login_per_address.rate(),
+            ping_ms: self.limits.ping_ms.get(),
+            login_ms: self.limits.login_ms.get(),
+        }
+    }
+
+    /// Sizes of the core's tables for so many connections.
+    pub fn capacities(&self, connections: usize) -> Capacities {
+        let mut sizes = Capacities::for_connections(connections);
+        let memory = &self.memory;
+        let set = |size: &mut usize, setting: Option<usize>| {
+            if let Some(setting) = setting {
+                *size = setting;
+            }
+        };
+        set(&mut sizes.accounts, memory.accounts.map(Number::count));
+        set(&mut sizes.channels, memory.channels.map(Number::count));
+        set(&mut sizes.members, memory.memberships.map(Number::count));
+        set(
+            &mut sizes.attachments,
+            memory.memberships.map(Number::count),
+        );
+        set(&mut sizes.watches, memory.watches.map(Number::count));
+        set(&mut sizes.bans, memory.bans.map(Number::count));
+        set(&mut sizes.requests, memory.requests.map(Number::count));
+        set(
+            &mut sizes.appends,
+            memory.pending_messages.map(Number::count),
+        );
+        set(&mut sizes.handshakes, memory.logins.map(Number::count));
+        set(&mut sizes.throttles, memory.rates.map(Number::count));
+        set(&mut sizes.buffers, memory.buffers.map(Number::count));
+        set(&mut sizes.pages, memory.pages.map(Number::count));
+        let block = sizes.block_size;
+        set(
+            &mut sizes.blocks,
+            memory
+                .history_mib
+                .map(|mib| mib.count().saturating_mul(1024 * 1024) / block),
+        );
+        sizes
+    }
+}
+
+/// Says where in the file the mistake is and what it is.
+fn explain(error: &toml::de::Error, text: &str, path: &Path) -> Failure {
+    let message = error
+        .message()
+        .replace("unknown field", "unknown setting")
+        .replace("missing field", "missing setting");
+    let Some(span) = error.span() else {
+        return Failure::new(format!("{}: {message}", path.display()));
+    };
+    let before = text.get(..span.start).unwrap_or(text);
+    let number = before.matches('\n').count() + 1;
+    let line = text.lines().nth(number - 1).unwrap_or_default().trim();
+    let key = line
+        .split_once('=')
+        .map(|(key, _)| format!(" `{}`:", key.trim()))
+        .unwrap_or_default();
+    Failure::new(format!(
+        "{}, line {number}:{key} {message}\n    {line}\nCorrect this line and start again.",
+        path.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<File, String> {
+        File::parse(text, Path::new("soqet.toml")).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_the_cores_default() {
+        let file = parse("").unwrap();
+        assert_eq!(
+            format!("{:?}", file.config()),
+            format!("{:?}", Config::DEFAULT)
+        );
+        assert_eq!(file.capacities(50), Capacities::for_connections(50));
+    }
+
+    #[test]
+    fn every_section_reaches_the_core() {
+        let file = parse(
+            r#"
+            irc = ["127.0.0.1:1", "[::1]:2"]
+            max-connections = 12
+            log = "debug"
+            log-format = "json"
+            [server]
+            name = "chat.example.org"
+            network = "Example"
+            motd = "Hello\nworld"
+            [accounts]
+            registration = "invite"
+            invite-code = "sesame"
+            guests = true
+            raw-passwords = false
+            iterations = 5000
+            [history]
+            messages = 77
+            [limits]
+            flood = { burst = 3, every-ms = 4 }
+            ping-ms = 60000
+            [memory]
+            channels = 99
+            history-mib = 1
+            "#,
+        )
+        .unwrap();
+        assert_eq!(file.irc.as_ref().map(Vec::len), Some(2));
+        let config = file.config();
+        assert_eq!(config.server_name, "chat.example.org");
+        assert_eq!(config.network, "Example");
+        assert_eq!(config.motd, "Hello\nworld");
+        assert_eq!(config.registration, Registration::Invite("sesame"));
+        assert!(config.guests && config.no_raw_passwords);
+        assert_eq!((config.iterations, config.history), (5000, 77));
+        assert_eq!((config.flood.burst, config.flood.every_ms), (3, 4));
+        assert_eq!(config.ping_ms, 60_000);
+        let sizes = file.capacities(12);
+        assert_eq!(sizes.channels, 99);
+        assert_eq!(sizes.blocks * sizes.block_size, 1024 * 1024);
+    }
+
+    #[test]
+    fn mistakes_name_file_line_and_key() {
+        for (text, parts) in [
+            (
+                "\nmax-connection = 3",
+                &[
+                    "soqet.toml, line 2",
+                    "unknown setting `max-connection`",
+                    "`max-connections`",
+                ][..],
+            ),
+            (
+                "max-connections = \"many\"",
+                &[
+                    "line 1",
+                    "`max-connections`",
+                    "a whole number from 1 to 1000000",
+                ],
+            ),
+            (
+                "max-connections = 0",
+                &["line 1", "a whole number from 1 to 1000000"],
+            ),
+            (
+                "max-connections = -1",
+                &["line 1", "a whole number from 1 to 1000000"],
+            ),
+            (
+                "irc = [\"localhost\"]",
+                &["line 1", "`irc`", "127.0.0.1:6667"],
+            ),
+            ("log = \"loud\"", &["`log`", "info, debug"]),
+            (
+                "[accounts]\niterations = 1",
+                &["line 2", "`iterations`", "from 4096"],
+            ),
+            ("[accounts]\nguests = 1", &["line 2", "`guests`", "boolean"]),
+            (
+                "[accounts]\nregistration = \"none\"",
+                &["line 2", "`open`, `invite`, `closed`"],
+            ),
+            (
+                "[server]\n\nname = \"my server\"",
+                &["line 3", "`name`", "without spaces"],
+            ),
+            (
+                "[limits]\nflood = { burst = 1 }",
+                &["line 2", "`flood`", "every-ms"],
+            ),
+            ("[sever]", &["line 1", "`sever`", "`server`"]),
+            ("a b", &["line 1"]),
+            ("[accounts]\nregistration = \"invite\"", &["invite-code"]),
+        ] {
+            let message = parse(text).unwrap_err();
+            for part in parts {
+                assert!(message.contains(part), "{text:?}: {message}");
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,60}(\n[a-z-]{0,12} ?=? ?\\PC{0,20}){0,4}") {
+            let _ = parse(&text);
+        }
+    }
+}
