@@ -9,6 +9,7 @@ pub mod line;
 pub mod person;
 pub mod scenarios;
 pub mod scram;
+pub mod terminal;
 pub mod world;
 
 pub use client::Client;
