@@ -29,16 +29,41 @@ pub struct Arguments {
 #[derive(Args, Debug, Default)]
 pub struct Common {
     /// Folder where accounts and messages are kept [default: ./soqet-data]
-    #[arg(long, value_name = "FOLDER", env = "SOQET_DATA", global = true)]
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        env = "SOQET_DATA",
+        hide_env_values = true,
+        global = true
+    )]
     pub data: Option<PathBuf>,
     /// Configuration file [default: soqet.toml in the data folder, if there is one]
-    #[arg(long, value_name = "FILE", env = "SOQET_CONFIG", global = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SOQET_CONFIG",
+        hide_env_values = true,
+        global = true
+    )]
     pub config: Option<PathBuf>,
     /// How much to log to standard error: off, error, warn, info, debug or trace [default: info]
-    #[arg(long, value_name = "LEVEL", env = "SOQET_LOG", global = true)]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "SOQET_LOG",
+        hide_env_values = true,
+        global = true
+    )]
     pub log: Option<LogLevel>,
     /// How to write the log: text or json [default: text]
-    #[arg(long, value_name = "FORMAT", env = "SOQET_LOG_FORMAT", global = true)]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "SOQET_LOG_FORMAT",
+        hide_env_values = true,
+        hide_possible_values = true,
+        global = true
+    )]
     pub log_format: Option<LogFormat>,
 }
 
@@ -50,11 +75,12 @@ pub struct ServeFromEnvironment {
         long,
         value_name = "ADDRESS:PORT",
         env = "SOQET_IRC",
+        hide_env_values = true,
         value_delimiter = ','
     )]
     pub irc: Vec<ListenAddress>,
     /// How many clients may be connected at once [default: 10000]
-    #[arg(long, value_name = "NUMBER", env = "SOQET_MAX_CONNECTIONS",
+    #[arg(long, value_name = "NUMBER", env = "SOQET_MAX_CONNECTIONS", hide_env_values = true,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: Option<u32>,
 }

@@ -211,9 +211,13 @@ fn greet(data: &Path, new: bool, addresses: &[SocketAddr]) {
         let (host, port) = (reachable_host(*address), address.port());
         text += &format!(
             "Connect with any IRC client, for example in WeeChat on this computer:\n  \
-             /server add soqet {host}/{port} -notls\n  /connect soqet\n\
-             Stop with Ctrl-C.\n"
+             /server add soqet {host}/{port} -notls\n  /connect soqet\n"
         );
+        if address.ip().is_unspecified() {
+            text +=
+                "On other computers put this computer's name or address in place of 127.0.0.1.\n";
+        }
+        text += "Stop with Ctrl-C.\n";
     }
     let mut out = std::io::stdout().lock();
     // Nobody may be reading; that is no reason not to serve.

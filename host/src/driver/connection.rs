@@ -143,7 +143,14 @@ impl Driver<'_> {
     pub(super) fn write_ready(&mut self, now: Instant, writes: &mut usize) -> bool {
         let mut asked = false;
         while *writes > 0 {
-            let Some(id) = self.writing.pop_front().or_else(|| self.server.ready()) else {
+            // In turn, so that neither long backlogs nor a storm of short lines starves the other.
+            self.backlog_next = !self.backlog_next;
+            let next = if self.backlog_next {
+                self.writing.pop_front().or_else(|| self.server.ready())
+            } else {
+                self.server.ready().or_else(|| self.writing.pop_front())
+            };
+            let Some(id) = next else {
                 return asked;
             };
             asked = true;

@@ -58,6 +58,8 @@ pub struct Driver<'a> {
     woken: VecDeque<u32>,
     /// Connections that the core named and that are neither idle nor blocked yet.
     writing: VecDeque<ConnId>,
+    /// Whether the next to write comes from `writing`, not from the core.
+    backlog_next: bool,
     /// Connections the core takes no input from for now.
     paused: Vec<ConnId>,
     input: Box<[u8]>,
@@ -92,6 +94,7 @@ impl<'a> Driver<'a> {
             open: 0,
             woken: VecDeque::new(),
             writing: VecDeque::new(),
+            backlog_next: false,
             paused: Vec::new(),
             input: vec![0; INPUT].into(),
             output: vec![0; OUTPUT.max(longest)].into(),

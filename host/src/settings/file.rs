@@ -323,6 +323,32 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_defaults_are_the_defaults() {
+        const DOCUMENTED: &str = include_str!("../../../docs/soqet.toml");
+        let file = parse(DOCUMENTED).unwrap();
+        assert_eq!(
+            format!("{:?}", file.config()),
+            format!("{:?}", Config::DEFAULT)
+        );
+        // With the lines that are comments only because they depend on others: they are known, and have the values they would have.
+        let uncommented: String = DOCUMENTED
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(setting) if setting.contains(" = ") && !setting.contains(". ") => setting,
+                _ => line,
+            })
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let file = parse(&uncommented).unwrap();
+        let connections = file.max_connections.map(Number::count).unwrap();
+        assert_eq!(
+            file.capacities(connections),
+            Capacities::for_connections(connections)
+        );
+        assert!(file.memory.history_mib.is_some() && file.accounts.invite_code.is_some());
+    }
+
+    #[test]
     fn every_section_reaches_the_core() {
         let file = parse(
             r#"
