@@ -66,9 +66,10 @@ impl Source for History<'_> {
     fn place(&mut self, msgid: MsgId) -> Result<Option<Seq>> {
         self.connection
             .prepare_cached("SELECT seq FROM message WHERE channel = ?1 AND msgid = ?2")?
-            .query_row((self.channel.0, rows::msgid_text(&msgid.to_text())?), |row| {
-                number(row, 0).map(Seq)
-            })
+            .query_row(
+                (self.channel.0, rows::msgid_text(&msgid.to_text())?),
+                |row| number(row, 0).map(Seq),
+            )
             .optional()
     }
 
@@ -77,7 +78,9 @@ impl Source for History<'_> {
         let span = self
             .connection
             .prepare_cached("SELECT first, last FROM channel WHERE id = ?1")?
-            .query_row([self.channel.0], |row| Ok((number(row, 0)?, number(row, 1)?)))
+            .query_row([self.channel.0], |row| {
+                Ok((number(row, 0)?, number(row, 1)?))
+            })
             .optional()?;
         let Some((mut low, last)): Option<(u64, u64)> = span else {
             return Ok(None);

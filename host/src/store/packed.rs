@@ -1,6 +1,8 @@
 //! An [`Operation`] that owns its texts, in one buffer, so that it can wait in a thread's queue.
 
-use soqet_core::store::{AccountChange, AccountRecord, Append, Change, ChannelKey, Entry, Operation};
+use soqet_core::store::{
+    AccountChange, AccountRecord, Append, Change, ChannelKey, Entry, Operation,
+};
 
 /// The most texts an operation has: four of an entry, two of its change.
 const TEXTS: usize = 6;

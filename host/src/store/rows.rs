@@ -223,10 +223,13 @@ impl Page {
 
     /// Adds a row; false when it does not fit.
     pub(super) fn push(&mut self, row: &impl Serialize) -> Result<bool> {
+        let asked = self.buffer.len();
         loop {
             let mut rest = PageWriter::new(self.buffer.get_mut(self.used..).unwrap_or_default());
             if rest.push(row) {
                 self.used += rest.rows().len();
+                // Where it grew there is room for this row alone.
+                self.buffer.truncate(self.used.max(asked));
                 return Ok(true);
             }
             if self.used > 0 {

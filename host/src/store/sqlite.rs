@@ -132,13 +132,12 @@ fn inspect(path: &Path) -> Result<u64, OpenError> {
             if size == 0 || beside(path, "-journal").exists() {
                 return Ok(size);
             }
-            file.read_exact(&mut header)
-                .map_err(|e| match e.kind() {
-                    io::ErrorKind::UnexpectedEof => OpenError::NotDatabase {
-                        path: path.to_owned(),
-                    },
-                    _ => failed(e),
-                })?;
+            file.read_exact(&mut header).map_err(|e| match e.kind() {
+                io::ErrorKind::UnexpectedEof => OpenError::NotDatabase {
+                    path: path.to_owned(),
+                },
+                _ => failed(e),
+            })?;
             size
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {

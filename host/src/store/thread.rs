@@ -109,6 +109,8 @@ impl<T> Back<T> {
 impl<T> Drop for Back<T> {
     fn drop(&mut self) {
         if std::thread::panicking() && self.replies.send(Reply::Died(self.name)).is_ok() {
+            // Whatever was raised before: it may have been `wake` itself that panicked.
+            self.signal.lower();
             self.signal.raise();
         }
     }
@@ -120,10 +122,7 @@ impl<T: Send + 'static> Handle<T> {
     ///
     /// # Errors
     /// The system has no more threads.
-    pub fn start(
-        sqlite: Sqlite,
-        wake: impl Fn() + Send + Sync + 'static,
-    ) -> std::io::Result<Self> {
+    pub fn start(sqlite: Sqlite, wake: impl Fn() + Send + Sync + 'static) -> std::io::Result<Self> {
         let Sqlite {
             reader,
             writer,

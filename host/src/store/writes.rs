@@ -26,11 +26,7 @@ pub(super) fn write(connection: &Connection, operation: &Operation<'_>) -> Resul
         }
         Operation::RemoveAccount { account } => {
             // Memberships go with it (ON DELETE CASCADE).
-            execute(
-                connection,
-                "DELETE FROM account WHERE id = ?1",
-                [account.0],
-            )
+            execute(connection, "DELETE FROM account WHERE id = ?1", [account.0])
         }
         Operation::CreateChannel {
             key,
@@ -40,11 +36,7 @@ pub(super) fn write(connection: &Connection, operation: &Operation<'_>) -> Resul
         } => create_channel(connection, key, founder, time, modes),
         Operation::RemoveChannel { channel } => {
             // Members, bans and messages go with it.
-            execute(
-                connection,
-                "DELETE FROM channel WHERE id = ?1",
-                [channel.0],
-            )
+            execute(connection, "DELETE FROM channel WHERE id = ?1", [channel.0])
         }
         Operation::PutMarker {
             channel,
