@@ -35,10 +35,10 @@ impl Person {
         let t = &person.terminal;
         // As in the README.
         t.enter(&format!(
-            "/server add soqet {} -nicks={name}",
+            "/server add soqet {} -notls -nicks={name}",
             person.address
         ));
-        t.wait_for("Server added: soqet");
+        t.wait_for("server added: soqet");
         t.enter("/connect soqet");
         t.wait_for("REGISTER");
         t.enter(&format!(
