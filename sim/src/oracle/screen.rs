@@ -1,0 +1,134 @@
+//! What one connection has shown its user, and what it should have shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use soqet_core::id::{ChannelId, Seq};
+
+use super::Ledger;
+use crate::line::fold;
+
+/// Whose screen it is.
+#[derive(Clone, Debug)]
+pub struct Viewer {
+    /// The account's name.
+    pub nick: String,
+    /// Whether it is sent its own messages (echo-message).
+    pub echo: bool,
+}
+
+/// One channel on a screen.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Whether new entries are to be shown.
+    pub active: bool,
+    /// Everything after this was to be shown without a hole.
+    pub floor: Seq,
+    /// The newest place shown live.
+    pub last: Seq,
+    /// Places shown live.
+    pub live: BTreeSet<Seq>,
+    /// The first place shown live on this connection, and the last that was committed then.
+    pub first: Option<(Seq, Seq)>,
+}
+
+/// The screen of one connection.
+#[derive(Clone, Debug, Default)]
+pub struct Screen {
+    /// Its channels.
+    pub views: BTreeMap<ChannelId, View>,
+    /// How many commits there were when the login was complete.
+    pub login_order: u64,
+}
+
+impl Screen {
+    /// The channel is (again) shown from here on: after joining, or after the server said that something was left out.
+    pub fn begin(&mut self, channel: ChannelId, ledger: &Ledger) {
+        let view = self.views.entry(channel).or_default();
+        view.active = true;
+        view.floor = ledger.last(channel);
+    }
+
+    /// The user left.
+    pub fn end(&mut self, channel: ChannelId) {
+        self.views.entry(channel).or_default().active = false;
+    }
+
+    /// The view of a channel; a direct chat is shown from the login on.
+    pub fn view(&mut self, channel: ChannelId, direct: bool, ledger: &Ledger) -> &mut View {
+        let order = self.login_order;
+        self.views.entry(channel).or_insert_with(|| View {
+            active: direct,
+            floor: if direct {
+                ledger.last_before(channel, order)
+            } else {
+                ledger.last(channel)
+            },
+            ..View::default()
+        })
+    }
+
+    /// An entry came live. `Err` when it is out of order, or when one before it was left out.
+    pub fn live(
+        &mut self,
+        channel: ChannelId,
+        seq: Seq,
+        direct: bool,
+        viewer: &Viewer,
+        ledger: &Ledger,
+    ) -> Result<(), String> {
+        let place = format!("{} in channel {}", seq.0, channel.0);
+        let committed = ledger.last(channel);
+        let view = self.view(channel, direct, ledger);
+        if view.live.contains(&seq) {
+            return Err(format!("{} was shown place {place} twice", viewer.nick));
+        }
+        if seq < view.last {
+            return Err(format!(
+                "{} was shown place {place} after {}",
+                viewer.nick, view.last.0
+            ));
+        }
+        let missing = missing(view.floor, seq, channel, view, viewer, ledger);
+        view.first.get_or_insert((seq, committed));
+        view.live.insert(seq);
+        view.last = seq;
+        view.floor = seq;
+        match missing {
+            Some(hole) => Err(format!(
+                "{} was shown place {place} but not {} before it",
+                viewer.nick, hole.0
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// At rest: `Err` when an entry of an active channel was not shown.
+    pub fn complete(&self, viewer: &Viewer, ledger: &Ledger) -> Result<(), String> {
+        for (channel, view) in self.views.iter().filter(|(_, view)| view.active) {
+            let end = Seq(ledger.last(*channel).0 + 1);
+            if let Some(hole) = missing(view.floor, end, *channel, view, viewer, ledger) {
+                return Err(format!(
+                    "{} is online but was never shown place {} of channel {} (shown up to {})",
+                    viewer.nick, hole.0, channel.0, view.last.0
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first message between two places that should have been shown and was not.
+fn missing(
+    after: Seq,
+    before: Seq,
+    channel: ChannelId,
+    view: &View,
+    viewer: &Viewer,
+    ledger: &Ledger,
+) -> Option<Seq> {
+    ledger
+        .messages(channel, after, before)
+        .filter(|noted| viewer.echo || fold(&noted.entry.nick) != fold(&viewer.nick))
+        .map(|noted| noted.entry.seq)
+        .find(|seq| !view.live.contains(seq))
+}

@@ -1,0 +1,79 @@
+//! Runs a seed and tells what came of it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::Serialize;
+
+use crate::world::{Options, World};
+
+/// What came of a seed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// Digest of every event: the same seed gives the same on any machine.
+    pub digest: String,
+    /// How many events there were.
+    pub events: u64,
+    /// How long it took, virtual milliseconds.
+    pub virtual_ms: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections refused.
+    pub refused: u64,
+    /// Crashes of the server.
+    pub crashes: u64,
+    /// Messages that clients meant to send.
+    pub meant: u64,
+    /// Messages acknowledged.
+    pub acked: u64,
+    /// Messages refused.
+    pub failed: u64,
+    /// Entries committed.
+    pub commits: u64,
+    /// Gaps clients were told of.
+    pub gaps: u64,
+    /// Logins that failed in spite of the right password.
+    pub failed_logins: u64,
+    /// Bytes clients were sent.
+    pub bytes: u64,
+    /// What was wrong, if anything.
+    pub failure: Option<String>,
+    /// The last events in words, where they were asked for.
+    #[serde(skip)]
+    pub trace: Vec<String>,
+}
+
+/// Runs a seed. A panic of the server is a failure like any other.
+pub fn run(seed: u64, options: Options) -> Report {
+    let mut world = World::new(seed, options);
+    let panicked = catch_unwind(AssertUnwindSafe(|| world.run())).err();
+    let panicked = panicked.map(|payload| {
+        let text = payload
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| payload.downcast_ref::<&str>().copied());
+        format!("panic: {}", text.unwrap_or("of unknown kind"))
+    });
+    let failure = panicked.or_else(|| world.failure().map(str::to_owned));
+    let (meant, acked, failed) = world.messages();
+    let counts = world.counts();
+    Report {
+        seed,
+        digest: world.trace.digest(),
+        events: world.trace.events(),
+        virtual_ms: world.now(),
+        accepted: counts.accepted,
+        refused: counts.refused,
+        crashes: counts.crashes,
+        meant,
+        acked,
+        failed,
+        commits: world.commits(),
+        gaps: counts.gaps,
+        failed_logins: counts.failed_logins,
+        bytes: counts.bytes,
+        failure,
+        trace: world.trace.into_lines(),
+    }
+}

@@ -1,0 +1,66 @@
+//! What happened: a digest of every event, and the last of them in words.
+
+use std::collections::VecDeque;
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+/// Collects events. The digest is the same on every machine and in every profile.
+pub struct Trace {
+    hash: SipHasher24,
+    keep: usize,
+    lines: VecDeque<String>,
+    events: u64,
+}
+
+impl Trace {
+    /// Keeps the last `keep` events in words; with 0 none is ever put into words.
+    pub fn new(keep: usize) -> Self {
+        Self {
+            hash: SipHasher24::new(),
+            keep,
+            lines: VecDeque::new(),
+            events: 0,
+        }
+    }
+
+    /// Something happened: when, to whom, what kind, and its bytes.
+    pub fn note(&mut self, now: u64, kind: &'static str, who: u64, bytes: &[u8]) {
+        self.events += 1;
+        self.hash.write(&now.to_le_bytes());
+        self.hash.write(kind.as_bytes());
+        self.hash.write(&who.to_le_bytes());
+        self.hash.write(&(bytes.len() as u64).to_le_bytes());
+        self.hash.write(bytes);
+        if self.keep > 0 {
+            let text = String::from_utf8_lossy(bytes);
+            self.words(now, format!("{kind} {who} {}", text.escape_debug()));
+        }
+    }
+
+    /// Adds an explanation that is no part of the digest.
+    pub fn words(&mut self, now: u64, text: String) {
+        if self.keep == 0 {
+            return;
+        }
+        if self.lines.len() >= self.keep {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(format!("{now:>8} {text}"));
+    }
+
+    /// The digest so far, in hexadecimal.
+    pub fn digest(&self) -> String {
+        format!("{:032x}", self.hash.finish128().as_u128())
+    }
+
+    /// How many events there were.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The last events in words.
+    pub fn into_lines(self) -> Vec<String> {
+        self.lines.into()
+    }
+}
