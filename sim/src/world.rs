@@ -341,7 +341,8 @@ impl World {
                 rest = false;
                 let words = format!("{:?} {:?}", effect.ticket, effect.operation);
                 self.trace.note(self.now, "effect", 0, words.as_bytes());
-                self.store.submit(self.now, &effect);
+                self.store
+                    .submit(self.now, effect.ticket, &effect.operation);
             }
             while let Some(conn) = server.ready() {
                 rest = false;

@@ -43,6 +43,8 @@ pub struct Context<'a> {
     pub page: u16,
     /// Messages replayed, by the server's configuration.
     pub replay: u16,
+    /// Whether the store may fail reads for good, so that a replay has holes.
+    pub reads_fail: bool,
     /// How many times the server crashed.
     pub crashes: u64,
     /// Whether the faults are over.

@@ -144,7 +144,14 @@ impl Client {
 
     fn line(&mut self, line: &Line, context: &mut Context<'_>) {
         match line.command.as_str() {
-            "PRIVMSG" | "NOTICE" | "TAGMSG" | "JOIN" | "PART" | "KICK" | "TOPIC" | "MODE" => {
+            // So programs are told that know nothing of standard replies.
+            "NOTICE"
+                if !line.source.contains('!') && line.last().starts_with("You missed messages") =>
+            {
+                context.gaps += 1;
+                self.gap(line.param(0), context);
+            }
+            "PRIVMSG" | "NOTICE" | "JOIN" | "PART" | "KICK" | "TOPIC" | "MODE" => {
                 self.entry_line(line, context);
             }
             "353" => self.names_line(line.param(2), line.last()),
@@ -324,6 +331,7 @@ impl Client {
         if let Some(hole) = missed
             && hole >= kept
             && since < usize::from(context.replay)
+            && !context.reads_fail
         {
             context.oracle.object(format!(
                 "{} was not replayed place {} of channel {} after a clean end at {}",

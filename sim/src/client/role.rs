@@ -110,6 +110,7 @@ impl Role {
                 "extended-join",
                 "multi-prefix",
                 "setname",
+                "standard-replies",
                 "cap-notify",
                 "soqet/verifier",
             ]),

@@ -132,3 +132,84 @@ fn missing(
         .map(|noted| noted.entry.seq)
         .find(|seq| !view.live.contains(seq))
 }
+
+#[cfg(test)]
+mod tests {
+    use soqet_core::id::{AccountId, MsgId};
+    use soqet_core::store::Kind;
+
+    use super::*;
+    use crate::store::{Commit, OwnedEntry};
+
+    const ROOM: ChannelId = ChannelId(1);
+
+    /// Three messages of ann's and a join, which nobody need be shown.
+    fn ledger() -> Ledger {
+        let mut ledger = Ledger::default();
+        for seq in 1..=4 {
+            let kind = if seq == 2 { Kind::Join } else { Kind::Privmsg };
+            let entry = OwnedEntry {
+                seq: Seq(seq),
+                time: seq,
+                msgid: MsgId(seq),
+                kind,
+                sender: AccountId(1),
+                nick: "ann".to_owned(),
+                tags: String::new(),
+                subject: String::new(),
+                text: String::new(),
+            };
+            let commit = Commit {
+                channel: ROOM,
+                entry,
+            };
+            ledger.add(commit, None).unwrap();
+        }
+        ledger
+    }
+
+    fn viewer(nick: &str, echo: bool) -> Viewer {
+        Viewer {
+            nick: nick.to_owned(),
+            echo,
+        }
+    }
+
+    fn show(places: &[u64], who: &Viewer) -> Result<(), String> {
+        let ledger = ledger();
+        let mut screen = Screen::default();
+        screen.begin(ROOM, &Ledger::default());
+        for place in places {
+            screen.live(ROOM, Seq(*place), false, who, &ledger)?;
+        }
+        screen.complete(who, &ledger)
+    }
+
+    #[test]
+    fn what_is_missing_twice_or_out_of_order_is_noticed() {
+        let bob = viewer("bob", false);
+        assert_eq!(show(&[1, 2, 3, 4], &bob), Ok(()));
+        assert_eq!(show(&[1, 3, 4], &bob), Ok(()));
+        assert!(show(&[1, 4], &bob).unwrap_err().contains("not 3"));
+        assert!(show(&[1, 3], &bob).unwrap_err().contains("never shown"));
+        assert!(show(&[1, 3, 3], &bob).unwrap_err().contains("twice"));
+        assert!(show(&[1, 3, 2], &bob).unwrap_err().contains("after"));
+    }
+
+    #[test]
+    fn who_wants_no_echo_misses_nothing_of_his_own() {
+        assert_eq!(show(&[], &viewer("Ann", false)), Ok(()));
+        assert!(show(&[], &viewer("Ann", true)).is_err());
+    }
+
+    #[test]
+    fn what_was_left_out_openly_is_not_missing() {
+        let (ledger, bob) = (ledger(), viewer("bob", false));
+        let mut screen = Screen::default();
+        screen.begin(ROOM, &Ledger::default());
+        screen.live(ROOM, Seq(1), false, &bob, &ledger).unwrap();
+        screen.begin(ROOM, &ledger);
+        assert_eq!(screen.complete(&bob, &ledger), Ok(()));
+        screen.live(ROOM, Seq(4), false, &bob, &ledger).unwrap();
+    }
+}

@@ -8,7 +8,7 @@ mod work;
 use std::collections::BTreeMap;
 
 use soqet_core::id::Ticket;
-use soqet_core::store::{Effect, Reason};
+use soqet_core::store::{Operation, Reason};
 
 pub use tables::{Channel, Commit, Tables};
 pub use work::{Account, Answer, Lane, OwnedEntry, Work};
@@ -71,23 +71,23 @@ enum Fate {
     LoseBefore,
 }
 
-struct Pending {
-    ticket: Ticket,
+struct Pending<T> {
+    ticket: T,
     work: Work,
     fate: Fate,
     answer_after: u64,
 }
 
 /// An answer that is due.
-pub struct Due {
+pub struct Due<T> {
     /// Whose.
-    pub ticket: Ticket,
+    pub ticket: T,
     /// What it says.
     pub answer: Answer,
 }
 
-/// The store.
-pub struct Store {
+/// The store. `T` names a piece of work to whoever gave it.
+pub struct Store<T = Ticket> {
     /// The durable part.
     pub tables: Tables,
     /// Entries committed since the caller last took them.
@@ -96,15 +96,15 @@ pub struct Store {
     sabotage: Sabotage,
     draw: Draw,
     order: u64,
-    pending: BTreeMap<(u64, u64), Pending>,
-    answers: BTreeMap<(u64, u64), (Ticket, Answer)>,
+    pending: BTreeMap<(u64, u64), Pending<T>>,
+    answers: BTreeMap<(u64, u64), (T, Answer)>,
     lanes: BTreeMap<Lane, (u64, u64)>,
     stalled_until: u64,
     executed: u64,
     early: Vec<(u64, soqet_core::id::ChannelId)>,
 }
 
-impl Store {
+impl<T> Store<T> {
     /// An empty store.
     pub fn new(draw: Draw, faults: Faults, sabotage: Sabotage, slack: usize) -> Self {
         Self {
@@ -140,8 +140,8 @@ impl Store {
     }
 
     /// Takes a piece of work.
-    pub fn submit(&mut self, now: u64, effect: &Effect<'_>) {
-        let work = Work::owned(&effect.operation);
+    pub fn submit(&mut self, now: u64, ticket: T, operation: &Operation<'_>) {
+        let work = Work::owned(operation);
         let faults = self.faults;
         let write = work.is_write();
         if self.draw.chance(faults.stall) {
@@ -183,7 +183,7 @@ impl Store {
         self.pending.insert(
             (commit_at, self.order),
             Pending {
-                ticket: effect.ticket,
+                ticket,
                 work,
                 fate,
                 answer_after,
@@ -199,7 +199,7 @@ impl Store {
     }
 
     /// Does one thing that is due: executes a piece of work, or returns an answer.
-    pub fn step(&mut self, now: u64) -> Option<Due> {
+    pub fn step(&mut self, now: u64) -> Option<Due<T>> {
         if let Some(entry) = self.answers.first_entry()
             && entry.key().0 <= now
         {
@@ -274,3 +274,6 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -475,6 +475,7 @@ impl Tables {
                         let member = channel.members.get(account)?;
                         is_joined(member).then_some(MembershipRow {
                             channel: channel.row.id,
+                            name: &channel.row.name,
                             member: *member,
                         })
                     }),

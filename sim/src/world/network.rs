@@ -48,6 +48,7 @@ macro_rules! context {
             gaps: 0,
             page: $world.plan.config.page,
             replay: $world.plan.config.replay,
+            reads_fail: $world.plan.faults.refuse_reads > 0,
             crashes: $world.counts.crashes,
             healed: $world.phase != Phase::Chaos,
             rest: $world.phase == Phase::Asking,
