@@ -177,8 +177,9 @@ impl Select {
         let mut earlier = Cut::new(rest, later.first.map(|row| row.time));
         self.walk(source, true, 0, place, &mut earlier)?;
         let rest = self.limit.saturating_sub(earlier.kept());
-        if rest > half {
-            later = Cut::new(rest, None);
+        // More, where the earlier side had less than its half; less, where a run across the middle made it longer.
+        if rest > half || rest < later.kept() {
+            later = Cut::new(rest.max(1), None);
             self.walk(source, false, place.saturating_sub(1), past, &mut later)?;
         }
         Ok(match (earlier.page(), later.page()) {
