@@ -129,16 +129,16 @@ pub(super) fn read(connection: &Connection, operation: &Operation<'_>) -> Result
             bytes,
         } => page(
             connection,
-            "SELECT channel, flags, read_seq, read_time, delivered FROM member
-             WHERE account = ?1 AND channel > ?2 AND flags & ?3
-             AND EXISTS (SELECT 1 FROM channel AS c WHERE c.id = member.channel AND c.name IS NOT NULL)
-             ORDER BY channel",
+            "SELECT c.id, c.name, flags, read_seq, read_time, delivered
+             FROM member AS m CROSS JOIN channel AS c ON c.id = m.channel
+             WHERE account = ?1 AND m.channel > ?2 AND flags & ?3 AND c.name IS NOT NULL ORDER BY m.channel",
             (account.0, after.0, JOINED),
             bytes,
             |row, page| {
                 page.push(&MembershipRow {
                     channel: ChannelId(number(row, 0)?),
-                    member: rows::member(row, 1)?,
+                    name: text(row, 1)?,
+                    member: rows::member(row, 2)?,
                 })
             },
         ),

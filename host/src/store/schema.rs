@@ -64,6 +64,7 @@ CREATE TABLE channel (
     CHECK ((direct_low IS NULL) = (direct_high IS NULL)),
     CHECK ((name IS NULL) <> (direct_low IS NULL))
 ) STRICT;
+CREATE INDEX channel_room ON channel (id) WHERE name IS NOT NULL;
 CREATE INDEX channel_direct_high ON channel (direct_high) WHERE direct_high IS NOT NULL;
 
 CREATE TABLE member (
@@ -103,7 +104,7 @@ CREATE TABLE message (
     subject TEXT NOT NULL,   -- kick, invite: who; mode: the change
     text TEXT NOT NULL,
     UNIQUE (channel, seq),
-    UNIQUE (channel, msgid)
+    UNIQUE (msgid, channel)  -- in this order new ones are neighbours, whatever their channels
 ) STRICT;
 
 CREATE TRIGGER member_joined AFTER INSERT ON member WHEN NEW.flags & 1 BEGIN

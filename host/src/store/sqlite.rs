@@ -19,9 +19,9 @@ use super::writer::Writer;
 /// Name of the database in the data folder.
 pub const FILE: &str = "soqet.db";
 
-/// Databases up to this size are checked for damage whenever they are opened (some 0.2 s at most). Of larger ones only the
-/// header and the tables' definitions are, for a check reads the whole file; damage shows when it is read, as refused reads.
-const CHECKED_SIZE: u64 = 32 << 20;
+/// Databases up to this size are checked for damage whenever they are opened, which takes some 0.3 s at most. Of larger ones only
+/// the header and the tables' definitions are, for a check reads the whole file; damage shows when it is read, as refused reads.
+const CHECKED_SIZE: u64 = 64 << 20;
 
 /// How long to wait for somebody else who is writing (the sqlite3 tool).
 const BUSY: Duration = Duration::from_secs(5);
@@ -47,12 +47,10 @@ impl Sqlite {
         let size = inspect(&path)?;
         let failed = |e: rusqlite::Error| OpenError::sqlite(&path, &e);
 
-        let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        // SQLite does not follow links here, but the operator's data folder may well be behind one.
-        let real = fs::canonicalize(&path).map_err(|e| OpenError::io(&path, &e))?;
-        let connection =
-            Connection::open_with_flags(&real, flags | OpenFlags::SQLITE_OPEN_READ_WRITE)
-                .map_err(failed)?;
+        // Each connection is used by one thread at a time.
+        let open =
+            |access| Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+        let connection = open(OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
         let version = identify(&connection, &path)?;
         if version > 0 && size <= CHECKED_SIZE {
@@ -60,8 +58,7 @@ impl Sqlite {
         }
         prepare(&connection, version).map_err(failed)?;
 
-        let reading = Connection::open_with_flags(&real, flags | OpenFlags::SQLITE_OPEN_READ_ONLY)
-            .map_err(failed)?;
+        let reading = open(OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
         reading.busy_timeout(BUSY).map_err(failed)?;
         tune(&reading).map_err(failed)?;
         Ok(Self {

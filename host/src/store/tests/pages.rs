@@ -108,15 +108,16 @@ fn rooms_members_and_memberships(store: &mut dyn Store) {
 
         let found = all(
             store,
-            ChannelId::NONE,
-            |after| Operation::ReadMemberships {
+            (ChannelId::NONE, String::new()),
+            |(after, _)| Operation::ReadMemberships {
                 account: people[3],
                 after,
                 bytes,
             },
-            |row: MembershipRow| row.channel,
+            |row: MembershipKey| (row.0, row.1),
         );
-        assert_eq!(found, rooms[..=3]);
+        let expected: Vec<_> = (0..=3).map(|n| (rooms[n], format!("#r{n}"))).collect();
+        assert_eq!(found, expected);
     }
     let answer = store.execute(&Operation::ReadMembers {
         channel: rooms[7],
@@ -148,6 +149,16 @@ struct MemberKey(AccountId);
 impl From<MemberRow<'_>> for MemberKey {
     fn from(row: MemberRow<'_>) -> Self {
         Self(row.account)
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(from = "MembershipRow")]
+struct MembershipKey(ChannelId, String);
+
+impl From<MembershipRow<'_>> for MembershipKey {
+    fn from(row: MembershipRow<'_>) -> Self {
+        Self(row.channel, row.name.to_owned())
     }
 }
 
