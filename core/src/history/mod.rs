@@ -1,7 +1,7 @@
 //! What a channel remembers in memory: a bounded ring of entries in wire form, read by any number of cursors.
 //!
 //! To publish is to [`push`](History::push) once; everybody else's work is to [`read`](History::read) on from a [`Cursor`] and
-//! [`render`] what is there. [`Select`] finds the bounds of a CHATHISTORY page, the same way in memory and in every store.
+//! [`render`](render()) what is there. [`Select`] finds the bounds of a CHATHISTORY page, the same way in memory and in every store.
 
 pub mod entry;
 pub mod render;
