@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use soqet_core::memory::{Capacities, Owned, Undersized};
 use soqet_core::server::Server;
@@ -176,12 +176,16 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
 fn stop_on_signals(wakes: &Arc<Wakes>) -> Result<(), Failure> {
     let failed =
         |error: std::io::Error| Failure::new(format!("signals cannot be handled: {error}"));
-    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(failed)?;
+    // A file that reaches a limit on sizes is like a full disk: the write fails and clients are told. Its signal must not kill.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGXFSZ]).map_err(failed)?;
     let wakes = Arc::clone(wakes);
     std::thread::Builder::new()
         .name("soqet-signals".to_owned())
         .spawn(move || {
             for signal in signals.forever() {
+                if signal == SIGXFSZ {
+                    continue;
+                }
                 if wakes.is_stopping() {
                     std::process::exit(128 + signal);
                 }

@@ -7,6 +7,8 @@
 
 mod connection;
 mod listen;
+#[cfg(test)]
+mod tests;
 mod wakes;
 
 use std::collections::VecDeque;
