@@ -179,14 +179,13 @@ fn real_clients_chat_leave_and_find_what_they_missed() {
     }
 
     // Privately.
-    ann.enter("/msg -server soqet bob Just between us");
-    bob.enter("/buffer irc.soqet.ann");
+    ann.enter("/query -server soqet bob Just between us");
+    bob.enter("/query -server soqet ann");
     bob.sees("Just between us");
     bob.enter("It is");
-    ann.enter("/buffer irc.soqet.bob");
     ann.sees("It is");
+    ann.enter("/query -server soqet carol");
     carol.enter("/msg ann A word from irssi");
-    ann.enter("/buffer irc.soqet.carol");
     ann.sees("A word from irssi");
 
     // Bob leaves and is written to.
@@ -221,7 +220,8 @@ fn real_clients_chat_leave_and_find_what_they_missed() {
         address: String::new(),
     };
     bob.enter("/connect soqet");
-    bob.sees("Welcome");
+    // The list of buffers shows the room as soon as he is in it again.
+    bob.sees("#lounge");
     bob.enter("/buffer irc.soqet.#lounge");
     bob.sees("irssi answers 3");
     let screen = bob.terminal.screen();
@@ -238,7 +238,7 @@ fn real_clients_chat_leave_and_find_what_they_missed() {
         "weechat-back",
         "Back in WeeChat: what was missed, in order, once",
     );
-    bob.enter("/buffer irc.soqet.ann");
+    bob.enter("/query -server soqet ann");
     bob.sees("private message 3");
     let screen = bob.terminal.screen();
     assert_in_order(
@@ -250,7 +250,7 @@ fn real_clients_chat_leave_and_find_what_they_missed() {
         ],
     );
     bob.keep("weechat-private", "A private chat kept while bob was away");
-    bob.enter("/buffer irc.soqet.carol");
+    bob.enter("/query -server soqet carol");
     bob.sees("and one from carol");
 
     // And he is really back.
