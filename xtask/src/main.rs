@@ -13,7 +13,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  test [--quick]   format, lints, documentation, the proof without allocator, all tests, real clients
+  test [--quick]   format, lints, documentation, the proof without allocator, simulated
+                   worlds, all tests, real clients
                    --quick leaves out what is slow or needs more than Rust
   bench [FLAGS]    build with optimisations, measure, and write docs/benchmarks.md
                    --only NAME measures one thing and writes nothing

@@ -41,6 +41,11 @@ pub fn run(quick: bool) -> ExitCode {
         steps.run("core without allocator", no_alloc);
         steps.run("licences and sources", deny);
     }
+    steps.run("simulated worlds", || {
+        let seeds = if quick { "0..20" } else { "0..300" };
+        let swarm = ["run", "--quiet", "--package", "soqet-sim", "--", "swarm"];
+        tools::cargo(&[&swarm[..], &["--seeds", seeds]].concat()).into()
+    });
     let mut summary = Vec::new();
     steps.run("tests", || test(clients.is_ok(), &mut summary));
     let passed = steps.finish();

@@ -76,7 +76,8 @@ impl Terminal {
 
     /// What is on the screen, with colours as escape sequences (ECMA-48 SGR).
     pub fn coloured(&self) -> String {
-        self.capture(&["-e"])
+        // -N keeps the spaces at the end of lines, and with them the bars' colour.
+        self.capture(&["-e", "-N"])
     }
 
     fn capture(&self, flags: &[&str]) -> String {
