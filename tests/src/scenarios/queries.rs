@@ -102,7 +102,7 @@ fn who(world: &mut dyn World) {
         .map(|l| (l.param(1), l.param(5), l.param(6)))
         .collect();
     rows.sort_unstable();
-    assert_eq!(rows, [("#room", "ann", "H~"), ("#room", "bob", "G")]);
+    assert_eq!(rows, [("#room", "ann", "H*~"), ("#room", "bob", "G")]);
     let lines = ann.ask("WHO bob", "315");
     assert_eq!(find(&lines, "352").param(5), "bob");
     let lines = ann.ask("WHO nobody", "315");
@@ -122,7 +122,7 @@ fn whox(world: &mut dyn World) {
         .map(|l| l.params[1..].join(" "))
         .collect();
     rows.sort_unstable();
-    assert_eq!(rows, ["42 #room ann H~ ann ann", "42 #room bob H bob bob"]);
+    assert_eq!(rows, ["42 #room ann H*~ ann ann", "42 #room bob H bob bob"]);
 }
 
 fn whois(world: &mut dyn World) {
