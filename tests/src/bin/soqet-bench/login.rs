@@ -12,6 +12,8 @@ use crate::swarm::Swarm;
 pub const PATIENCE: Duration = Duration::from_secs(120);
 const SALT: [u8; 16] = *b"sixteen bytes ok";
 const ITERATIONS: u32 = 10_000;
+/// How many log in or register at the same time: fewer than the server's logins under way.
+const AT_ONCE: usize = 100;
 
 /// What everybody's password would become. Any 32 bytes do: only who derives needs the password.
 fn salted() -> Salted {
@@ -44,7 +46,7 @@ pub fn run_until(
     }
 }
 
-/// Connects and registers accounts `{prefix}{n}`, all at once; gives the number of the first.
+/// Connects and registers accounts `{prefix}{n}`, a hundred at a time; gives the number of the first.
 pub fn register(swarm: &mut Swarm, address: SocketAddr, prefix: &str, count: usize) -> usize {
     let verifier = scram::verifier(&salted(), &SALT, ITERATIONS);
     register_with(swarm, address, prefix, count, &verifier)
@@ -59,29 +61,24 @@ pub fn register_with(
     credential: &str,
 ) -> usize {
     let first = swarm.len();
-    let mut welcomed = 0;
-    for n in 0..count {
-        let number = swarm.connect(address);
-        let name = format!("{prefix}{n:02}");
-        let lines =
-            format!("NICK {name}\r\nUSER {name} 0 * :{name}\r\nREGISTER * * :{credential}\r\n");
-        swarm.send(number, lines.as_bytes());
-        // The queue of connections to be accepted is finite.
-        if n % 100 == 99 {
-            swarm.turn(Duration::ZERO, |_, line, _| {
-                welcomed += usize::from(ends_welcome(line));
-            });
+    for from in (0..count).step_by(AT_ONCE) {
+        let batch = from..count.min(from + AT_ONCE);
+        for n in batch.clone() {
+            let number = swarm.connect(address);
+            let name = format!("{prefix}{n:02}");
+            let lines =
+                format!("NICK {name}\r\nUSER {name} 0 * :{name}\r\nREGISTER * * :{credential}\r\n");
+            swarm.send(number, lines.as_bytes());
         }
+        run_until(swarm, "registration", batch.len(), |_, line, _| {
+            usize::from(ends_welcome(line))
+        });
     }
-    run_until(swarm, "registration", count - welcomed, |_, line, _| {
-        usize::from(ends_welcome(line))
-    });
     first
 }
 
 /// Connects and logs in accounts `{prefix}{n}` by SCRAM, so many at a time.
 pub fn log_in(swarm: &mut Swarm, address: SocketAddr, prefix: &str, count: usize) {
-    const AT_ONCE: usize = 100;
     let salted = salted();
     let mut done = 0;
     while done < count {
