@@ -13,5 +13,6 @@ pub mod memory;
 pub mod name;
 pub mod server;
 pub mod store;
+pub mod tables;
 pub mod text;
 pub mod time;

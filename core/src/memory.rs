@@ -1,6 +1,13 @@
 //! All memory of a server, borrowed as slices: one monomorphisation, capacities chosen at run time.
 
-/// How many of everything. Every line says what one costs on a 64-bit computer.
+use core::fmt;
+
+use crate::auth::throttle::Throttle;
+use crate::history::{Block, Log, Payer};
+use crate::server::{Account, Append, Attachment, Ban, Channel, Conn, Credential, Member, Request, Watch};
+use crate::tables::{Cell, Slot, Timer};
+
+/// How many of everything. What one costs is the size of its slot: see [`bytes`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Capacities {
     /// Connections, logged in or not.
@@ -85,11 +92,6 @@ impl Capacities {
     };
 }
 
-/// The memory a server borrows.
-pub struct Memory<'a> {
-    placeholder: core::marker::PhantomData<&'a mut ()>,
-}
-
 /// The memory given to [`Server::new`](crate::server::Server::new) is too small to work at all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Undersized(
@@ -97,22 +99,163 @@ pub struct Undersized(
     pub &'static str,
 );
 
-/// Server memory on the heap.
-#[cfg(feature = "alloc")]
-pub struct Owned {}
-
-#[cfg(feature = "alloc")]
-impl Owned {
-    /// Allocates for these capacities.
-    pub fn new(capacities: &Capacities) -> Self {
-        let _ = capacities;
-        Self {}
+impl fmt::Display for Undersized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server's memory is too small: {}", self.0)
     }
+}
 
-    /// Lends it.
-    pub fn borrow(&mut self) -> Memory<'_> {
-        Memory {
-            placeholder: core::marker::PhantomData,
+impl core::error::Error for Undersized {}
+
+/// Sizes that the slices alone do not tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sizes {
+    /// See [`Capacities::buffer_size`].
+    pub buffer_size: usize,
+    /// See [`Capacities::page_size`].
+    pub page_size: usize,
+    /// History blocks a channel may have.
+    pub blocks_per_channel: usize,
+}
+
+/// Declares [`Memory`] and [`Owned`] from one list of tables: name, type, and how many for given [`Capacities`].
+macro_rules! memory {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = |$c:ident| $count:expr;)*) => {
+        /// The memory a server borrows.
+        pub struct Memory<'a> {
+            $($(#[$doc])* pub $name: &'a mut [$type],)*
+            /// Sizes.
+            pub sizes: Sizes,
+        }
+
+        /// Server memory on the heap.
+        #[cfg(feature = "alloc")]
+        pub struct Owned {
+            $($name: alloc::vec::Vec<$type>,)*
+            sizes: Sizes,
+        }
+
+        #[cfg(feature = "alloc")]
+        impl Owned {
+            /// Allocates for these capacities.
+            pub fn new(capacities: &Capacities) -> Self {
+                Self {
+                    $($name: { let $c = capacities; core::iter::repeat_with(Default::default).take($count).collect() },)*
+                    sizes: capacities.sizes(),
+                }
+            }
+
+            /// Lends it.
+            pub fn borrow(&mut self) -> Memory<'_> {
+                Memory { $($name: &mut self.$name,)* sizes: self.sizes }
+            }
+        }
+
+        /// Bytes that all tables take together, for these capacities.
+        pub const fn bytes(capacities: &Capacities) -> usize {
+            let mut sum = 0;
+            $(sum += { let $c = capacities; $count } * size_of::<$type>();)*
+            sum
+        }
+    };
+}
+
+memory! {
+    /// Connections.
+    conns: Slot<Conn> = |c| c.connections;
+    /// Their addresses.
+    addresses: Cell = |c| c.connections * 2 + 1;
+    /// Their deadlines.
+    timers: Timer = |c| c.connections;
+    /// Accounts.
+    accounts: Slot<Account> = |c| c.accounts;
+    /// Accounts by name.
+    account_names: Cell = |c| c.accounts * 2 + 1;
+    /// Accounts by id.
+    account_ids: Cell = |c| c.accounts * 2 + 1;
+    /// Channels.
+    channels: Slot<Channel> = |c| c.channels;
+    /// Channels by name or accounts.
+    channel_keys: Cell = |c| c.channels * 2 + 1;
+    /// Channels by id.
+    channel_ids: Cell = |c| c.channels * 2 + 1;
+    /// Memberships.
+    members: Slot<Member> = |c| c.members;
+    /// Cursors.
+    attachments: Slot<Attachment> = |c| c.attachments;
+    /// Bans.
+    bans: Slot<Ban> = |c| c.bans;
+    /// Watched names.
+    watches: Slot<Watch> = |c| c.watches;
+    /// Watches by name.
+    watch_names: Cell = |c| c.watches * 2 + 1;
+    /// Store requests.
+    requests: Slot<Request> = |c| c.requests;
+    /// Requests by what they ask.
+    request_index: Cell = |c| c.requests * 2 + 1;
+    /// Entries on their way through the store.
+    appends: Slot<Append> = |c| c.appends;
+    /// Logins in progress.
+    credentials: Slot<Credential> = |c| c.handshakes;
+    /// Rates.
+    throttles: Throttle = |c| c.throttles;
+    /// Line buffers.
+    lines: u8 = |c| c.buffers * c.buffer_size;
+    /// Reply buffers.
+    replies: u8 = |c| c.buffers * c.buffer_size;
+    /// Bodies of entries, SASL messages.
+    bodies: u8 = |c| (c.appends + c.handshakes) * c.buffer_size;
+    /// Staging blocks.
+    pages: u8 = |c| c.pages * c.page_size;
+    /// Rings.
+    logs: Log = |c| c.channels;
+    /// History blocks.
+    blocks: Block = |c| c.blocks;
+    /// Who pays for blocks.
+    payers: Payer = |c| c.blocks + 1;
+    /// Bytes of the blocks.
+    history: u8 = |c| c.blocks * c.block_size;
+}
+
+impl Capacities {
+    /// The sizes that go with these capacities.
+    pub const fn sizes(&self) -> Sizes {
+        Sizes {
+            buffer_size: self.buffer_size,
+            page_size: self.page_size,
+            blocks_per_channel: if self.blocks / 4 > 1 { self.blocks / 4 } else { 1 },
+        }
+    }
+}
+
+impl Memory<'_> {
+    /// Whether a server can work at all with this.
+    pub(crate) fn check(&self) -> Result<(), Undersized> {
+        let Sizes { buffer_size, page_size, .. } = self.sizes;
+        let block_size = self.history.len().checked_div(self.blocks.len()).unwrap_or(0);
+        let checks = [
+            (self.conns.is_empty(), "connections"),
+            (self.accounts.len() < 3, "accounts: at least 3"),
+            (self.channels.len() < 2, "channels: at least 2"),
+            (self.members.len() < 2, "members: at least 2"),
+            (self.attachments.len() < 2, "attachments: at least 2"),
+            (self.requests.len() < 4, "requests: at least 4"),
+            (self.appends.is_empty(), "appends"),
+            (self.credentials.is_empty(), "handshakes"),
+            (self.throttles.is_empty(), "throttles"),
+            (buffer_size < 1024, "buffer_size: at least 1024"),
+            (buffer_size > 32 * 1024 || page_size > 32 * 1024, "buffer_size and page_size: at most 32768"),
+            (self.lines.len() < 2 * buffer_size || self.replies.len() < 2 * buffer_size, "buffers: at least 2"),
+            (self.bodies.len() < 2 * buffer_size, "appends and handshakes: at least 2 together"),
+            (page_size < buffer_size, "page_size: at least buffer_size"),
+            (self.pages.len() < page_size, "pages"),
+            (self.logs.len() < self.channels.len(), "logs: as many as channels"),
+            (self.timers.len() < self.conns.len(), "timers: as many as connections"),
+            (block_size < buffer_size, "block_size: at least buffer_size"),
+        ];
+        match checks.into_iter().find(|(wrong, _)| *wrong) {
+            Some((_, what)) => Err(Undersized(what)),
+            None => Ok(()),
         }
     }
 }

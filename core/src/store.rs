@@ -406,8 +406,6 @@ pub struct Settings {
     pub secret: [u8; 32],
     /// No time stamp past this was ever given; Unix milliseconds. Reserved ahead.
     pub time_reserved: u64,
-    /// How many accounts were ever created; the first becomes owner.
-    pub accounts_created: u32,
 }
 
 bitflags::bitflags! {
@@ -579,9 +577,11 @@ pub struct MemberRow<'a> {
 
 /// Row of `ReadMemberships`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct MembershipRow {
+pub struct MembershipRow<'a> {
     /// Which room.
     pub channel: ChannelId,
+    /// Its name.
+    pub name: &'a str,
     /// The membership.
     pub member: MemberRecord,
 }

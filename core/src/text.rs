@@ -23,6 +23,14 @@ pub struct Text<const N: usize, L: Length = u8> {
     bytes: [u8; N],
 }
 
+impl<const N: usize> Text<N> {
+    /// The empty string.
+    pub const EMPTY: Self = Self {
+        len: 0,
+        bytes: [0; N],
+    };
+}
+
 impl<const N: usize, L: Length> Text<N, L> {
     /// The whole string, or `None` when it is longer than `N` bytes.
     pub fn new(text: &str) -> Option<Self> {

@@ -115,14 +115,19 @@ pub struct Cursor {
     offset: u32,
 }
 
+impl Cursor {
+    /// Before everything: lapped in every ring.
+    pub const NONE: Self = Self {
+        pos: 0,
+        block: NONE,
+        offset: 0,
+    };
+}
+
 impl Default for Cursor {
-    /// Before everything.
+    /// [`Self::NONE`].
     fn default() -> Self {
-        Self {
-            pos: 0,
-            block: NONE,
-            offset: 0,
-        }
+        Self::NONE
     }
 }
 

@@ -139,6 +139,10 @@ pub const ERR_INPUTTOOLONG: u16 = 417;
 pub const ERR_UNKNOWNCOMMAND: u16 = 421;
 /// There is no MOTD.
 pub const ERR_NOMOTD: u16 = 422;
+/// Nicks cannot be changed here.
+pub const ERR_NONICKCHANGE: u16 = 447;
+/// This user takes no message.
+pub const ERR_CANNOTSENDTOUSER: u16 = 531;
 /// NICK without parameter.
 pub const ERR_NONICKNAMEGIVEN: u16 = 431;
 /// This nick is not allowed.

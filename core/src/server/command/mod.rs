@@ -1,0 +1,294 @@
+//! The commands, one function each. A command that needs what is not in memory asks for it and answers `Flow::Wait`; it is run again, from
+//! its beginning, when the answer is there. `progress` counts the targets that are done.
+
+mod account;
+mod channel;
+mod history;
+mod message;
+mod mode;
+mod query;
+mod session;
+
+use super::Server;
+use super::channel::Shape;
+use super::conn::Memo;
+use super::input::Flow;
+use super::job;
+use super::request::What;
+use crate::id::{AccountId, ChannelId};
+use crate::irc::message::Message;
+use crate::irc::numeric::*;
+use crate::name::{self, NICK_MAX, Nick, ROOM_MAX, RoomName};
+use crate::store::{MemberFlags, Reason};
+use crate::tables::NIL;
+use crate::text::Text;
+use crate::time::Instant;
+
+/// What a look-up brought.
+pub(super) enum Found<T> {
+    Is(T),
+    Absent,
+    /// Run the command again.
+    Wait,
+    /// The store failed, or there is no room for it in memory.
+    Failed(Reason),
+}
+
+impl Server<'_> {
+    /// Runs a command.
+    pub(super) fn command(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
+        if !self.may_before_login(c, m) {
+            self.numeric(c, ERR_NOTREGISTERED, format_args!(":You have not logged in"));
+            return Flow::Done;
+        }
+        let mut upper = [0; 16];
+        let name = match upper.get_mut(..m.command.len()) {
+            Some(name) => {
+                name.copy_from_slice(m.command.as_bytes());
+                name.make_ascii_uppercase();
+                &*name
+            }
+            None => &[],
+        };
+        // Messages may overtake nothing, but wait only for a slot; everything else waits for the messages before.
+        match name {
+            b"PRIVMSG" | b"NOTICE" | b"TAGMSG" => return self.say(now, c, m),
+            _ if self.conns[c].unstored > 0 && !self.conns[c].awaiting => return Flow::Wait,
+            _ => {}
+        }
+        match name {
+            b"CAP" => self.cap(now, c, m),
+            b"NICK" => self.nick(now, c, m),
+            b"USER" => self.user(now, c, m),
+            b"PASS" => self.pass(now, c, m),
+            b"AUTHENTICATE" => self.authenticate(now, c, m),
+            b"REGISTER" => self.register(now, c, m),
+            b"PING" => self.ping(c, m),
+            b"PONG" => Flow::Done,
+            b"QUIT" => self.quit(c, m),
+            b"AWAY" => self.away(c, m),
+            b"SETNAME" => self.setname(c, m),
+            b"JOIN" => self.join(now, c, m),
+            b"PART" => self.part(now, c, m),
+            b"TOPIC" => self.topic(now, c, m),
+            b"KICK" => self.kick(now, c, m),
+            b"INVITE" => self.invite(now, c, m),
+            b"MODE" => self.mode(now, c, m),
+            b"NAMES" => self.names(c, m),
+            b"LIST" => self.list(c),
+            b"WHO" => self.who(c, m),
+            b"WHOIS" => self.whois(c, m),
+            b"WHOWAS" => self.whowas(c, m),
+            b"ISON" => self.ison(c, m),
+            b"USERHOST" => self.userhost(c, m),
+            b"MONITOR" => self.monitor(c, m),
+            b"CHATHISTORY" => self.chathistory(now, c, m),
+            b"MARKREAD" => self.markread(now, c, m),
+            b"ACCOUNT" => self.account(now, c, m),
+            b"MOTD" => self.text(c, job::Task::Motd),
+            b"LUSERS" => self.text(c, job::Task::Lusers),
+            b"INFO" => self.text(c, job::Task::Info),
+            b"VERSION" => self.text(c, job::Task::Version),
+            b"TIME" => self.time(now, c),
+            _ => {
+                let shown = m.command.get(..m.command.floor_char_boundary(32)).unwrap_or_default();
+                self.numeric(c, ERR_UNKNOWNCOMMAND, format_args!("{shown} :Unknown command"));
+                Flow::Done
+            }
+        }
+    }
+
+    /// Answers that a parameter is missing.
+    fn need_more(&mut self, c: u32, command: &str) -> Flow {
+        self.numeric(c, ERR_NEEDMOREPARAMS, format_args!("{command} :Not enough parameters"));
+        Flow::Done
+    }
+
+    /// Answers a command with a job.
+    fn text(&mut self, c: u32, task: job::Task) -> Flow {
+        self.once(c, job::Job::new(task))
+    }
+
+    /// Starts a job, the first time; the second time the command is done.
+    fn once(&mut self, c: u32, job: job::Job) -> Flow {
+        if self.conns[c].progress > 0 {
+            return Flow::Done;
+        }
+        self.conns[c].progress = 1;
+        self.start_job(c, job);
+        Flow::Wait
+    }
+
+    /// Done with one target of several: the rest of the command runs on.
+    fn next_target(&mut self, c: u32) {
+        let conn = &mut self.conns[c];
+        conn.progress = conn.progress.saturating_add(1);
+        conn.memo = Memo::None;
+    }
+
+    /// What the store refused, for the command in hand.
+    fn refused(&mut self, c: u32, command: &str, target: &str, reason: Reason) {
+        let why = super::reply::reason_text(reason);
+        self.fail(c, command, format_args!("NOT_STORED {target} :{why}"));
+    }
+
+    // ---- look-ups
+
+    /// An account by the name somebody typed.
+    pub(super) fn find_account(&mut self, c: u32, spelled: &str) -> Found<u32> {
+        let Some(folded) = name::fold::<NICK_MAX>(spelled).filter(|name| !name.is_empty()) else { return Found::Absent };
+        if let Some(a) = self.account_by_name(&folded) {
+            return Found::Is(a);
+        }
+        match self.conns[c].memo {
+            Memo::Absent(key) if key == job::key(&[folded.as_bytes()]) => Found::Absent,
+            Memo::Refused(reason) => Found::Failed(reason),
+            _ => {
+                self.ask(c, What::FindAccount(folded));
+                Found::Wait
+            }
+        }
+    }
+
+    /// A room by the name somebody typed, with its bans in memory.
+    pub(super) fn find_room(&mut self, c: u32, spelled: &str) -> Found<u32> {
+        let Some(folded) = name::fold::<ROOM_MAX>(spelled) else { return Found::Absent };
+        if let Some(ch) = self.room_by_name(&folded) {
+            if !self.channels[ch].bans_loaded {
+                return match self.ask_for_bans(ch, 0) {
+                    Some(_) => {
+                        let id = self.channels[ch].id;
+                        self.ask(c, What::Bans { channel: id, after: 0 });
+                        Found::Wait
+                    }
+                    None => Found::Failed(Reason::Full),
+                };
+            }
+            return Found::Is(ch);
+        }
+        match self.conns[c].memo {
+            Memo::Absent(key) if key == job::key(&[folded.as_bytes()]) => Found::Absent,
+            Memo::Refused(reason) => Found::Failed(reason),
+            _ => {
+                self.ask(c, What::FindRoom(folded));
+                Found::Wait
+            }
+        }
+    }
+
+    /// The direct chat of a connection's account with another; made if there is none and `create`.
+    pub(super) fn find_direct(&mut self, c: u32, peer: u32, create: bool) -> Found<u32> {
+        let [low, high] = super::attach::pair(self.account_id(c), self.accounts[peer].id);
+        if let Some(ch) = self.direct_between(low, high) {
+            return Found::Is(ch);
+        }
+        let absent = job::key(&[&low.0.to_le_bytes(), &high.0.to_le_bytes()]);
+        match self.conns[c].memo {
+            Memo::Absent(key) if key == absent && !create => Found::Absent,
+            Memo::Refused(reason) => Found::Failed(reason),
+            _ => {
+                let what = if create { What::CreateDirect(low, high) } else { What::FindDirect(low, high) };
+                self.ask(c, what);
+                Found::Wait
+            }
+        }
+    }
+
+    /// The standing of an account in a room, online or not.
+    pub(super) fn find_member(&mut self, c: u32, ch: u32, a: u32) -> Found<MemberFlags> {
+        if let Some(m) = self.member_of(a, ch) {
+            return Found::Is(self.members[m].flags);
+        }
+        let (channel, account): (ChannelId, AccountId) = (self.channels[ch].id, self.accounts[a].id);
+        match self.conns[c].memo {
+            Memo::Member { channel: of, account: who, flags } if of == channel && who == account => {
+                Found::Is(MemberFlags::from_bits_truncate(flags))
+            }
+            Memo::Refused(reason) => Found::Failed(reason),
+            _ => {
+                self.ask(c, What::FindMember(channel, account));
+                Found::Wait
+            }
+        }
+    }
+
+    /// A connection's own standing in a channel; empty if not a member.
+    pub(super) fn own_flags(&self, c: u32, ch: u32) -> MemberFlags {
+        match self.conns[c].account {
+            NIL => MemberFlags::empty(),
+            a => self.member_of(a, ch).map_or(MemberFlags::empty(), |m| self.members[m].flags),
+        }
+    }
+
+    /// Whether a connection's account is a member of a channel.
+    pub(super) fn is_in(&self, c: u32, ch: u32) -> bool {
+        self.own_flags(c, ch).contains(MemberFlags::JOINED)
+    }
+
+    /// Whether a command of a connection in a channel must wait for a change of state under way.
+    fn must_wait(&mut self, c: u32, ch: u32) -> bool {
+        let a = self.conns[c].account;
+        let own = self.member_of(a, ch).is_some_and(|m| self.members[m].pending);
+        if self.channels[ch].held || own {
+            self.stalled.push_back(&mut self.conns, c);
+            return true;
+        }
+        false
+    }
+
+    /// A room a connection is in, by the name somebody typed; says what is wrong.
+    fn own_room(&mut self, c: u32, command: &str, spelled: &str) -> Result<u32, Flow> {
+        let shown: RoomName = Text::truncated(spelled);
+        match self.find_room(c, spelled) {
+            Found::Is(ch) if self.is_in(c, ch) => {
+                if self.must_wait(c, ch) {
+                    return Err(Flow::Wait);
+                }
+                Ok(ch)
+            }
+            Found::Is(_) => {
+                self.numeric(c, ERR_NOTONCHANNEL, format_args!("{shown} :You are not in that room"));
+                Err(Flow::Done)
+            }
+            Found::Absent => {
+                self.numeric(c, ERR_NOSUCHCHANNEL, format_args!("{shown} :There is no such room"));
+                Err(Flow::Done)
+            }
+            Found::Wait => Err(Flow::Wait),
+            Found::Failed(reason) => {
+                self.refused(c, command, &shown, reason);
+                Err(Flow::Done)
+            }
+        }
+    }
+
+    /// Says that there is no such account.
+    fn no_such_nick(&mut self, c: u32, spelled: &str) -> Flow {
+        let shown: Nick = Text::truncated(if spelled.is_empty() { "*" } else { spelled });
+        self.numeric(c, ERR_NOSUCHNICK, format_args!("{shown} :There is no such account"));
+        Flow::Done
+    }
+
+    /// Whether a connection's account is an operator of a room; says so if not.
+    fn needs_operator(&mut self, c: u32, ch: u32) -> bool {
+        if self.own_flags(c, ch).intersects(MemberFlags::OPERATOR | MemberFlags::FOUNDER) {
+            return true;
+        }
+        let room = self.room_name(ch);
+        self.numeric(c, ERR_CHANOPRIVSNEEDED, format_args!("{room} :You are not an operator of that room"));
+        false
+    }
+
+    /// Whether a room's operators are asked for by the shape of a target.
+    fn is_room_name(target: &str) -> bool {
+        target.starts_with('#')
+    }
+
+    /// A room's member limit and number of members.
+    fn occupancy(&self, ch: u32) -> (u32, u32) {
+        match self.channels[ch].shape {
+            Shape::Room { limit, members, .. } => (limit, members + self.channels[ch].joining),
+            Shape::Direct { .. } => (0, 0),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What time brings: timeouts, retries, markers to be saved, keys to be derived, time stamps to be reserved. Runs in `poll`.
+
+use super::clock::RESERVE_MS;
+use super::request::What;
+use super::{Link, Server};
+use crate::store::Settings;
+use crate::tables::List;
+use crate::time::Instant;
+
+/// Connections run, and timers fired, in one `poll`.
+const PER_POLL: usize = 64;
+
+impl Server<'_> {
+    pub(super) fn maintain(&mut self, now: Instant) {
+        self.derive();
+        for _ in 0..PER_POLL {
+            let Some(c) = self.timers.pop(now) else { break };
+            self.timer(now, c);
+        }
+        if self.retry_at.is_some_and(|at| at <= now) {
+            let (requests, appends) = (self.retry_requests(now), self.retry_appends(now));
+            self.retry_at = [requests, appends].into_iter().flatten().min();
+        }
+        if self.save_at.is_some_and(|at| at <= now) {
+            self.save_markers(now);
+        }
+        self.reserve_time(now);
+        self.sweep_guests();
+        self.go_on_removing(now);
+        for _ in 0..PER_POLL {
+            let Some(c) = self.runnable.pop_front(&mut self.conns) else { break };
+            self.run(now, c);
+        }
+    }
+
+    /// A connection's deadline: flood control lets it go on, or it has been silent too long.
+    fn timer(&mut self, now: Instant, c: u32) {
+        let ping = u64::from(self.config.ping_ms);
+        let conn = &self.conns[c];
+        if !conn.is_welcomed() && conn.protocol == super::Protocol::Irc {
+            let end = conn.opened + u64::from(self.config.login_ms);
+            if end <= now {
+                self.close_with_error(c, "You did not log in in time");
+                self.timers.set(c, now + ping);
+            } else {
+                self.timers.set(c, end);
+            }
+        } else if conn.closing {
+            // It was told, and does not even read that.
+            self.conns[c].reply.start = self.conns[c].reply.end;
+            self.wake(c);
+            self.timers.set(c, now + ping);
+        } else if conn.waiting_on.is_some() || conn.unstored > 0 || conn.awaiting || conn.page_asked {
+            // The store lets it wait: that is not its fault.
+            self.timers.set(c, now + ping);
+        } else if now - conn.heard >= 2 * ping && conn.pinged {
+            self.close_with_error(c, "Ping timeout");
+            self.timers.set(c, now + ping);
+        } else if now - conn.heard >= ping {
+            if !conn.pinged && self.reserve_reply(c) {
+                self.conns[c].pinged = true;
+                let server = self.config.server_name;
+                self.reply(c, format_args!("PING :{server}"));
+            } else {
+                self.conns[c].pinged = true;
+            }
+            self.timers.set(c, now + ping);
+        } else {
+            let at = self.conns[c].heard + ping;
+            self.timers.set(c, at);
+        }
+        self.make_runnable(c);
+    }
+
+    /// Writes the markers that changed, as many as there are slots.
+    fn save_markers(&mut self, now: Instant) {
+        self.save_at = None;
+        let mut next = self.dirty_members.front();
+        while let Some(m) = next {
+            next = List::<2>::next(&self.members, m);
+            if self.members[m].saving {
+                // After the write on its way, see `marker_saved`.
+                continue;
+            }
+            let member = self.members.handle(m);
+            if self.request(What::PutMarker(member)).is_none() {
+                self.save_at = Some(now + 100);
+                return;
+            }
+            self.dirty_members.remove(&mut self.members, m);
+            self.members[m].saving = true;
+        }
+    }
+
+    /// A membership's markers are stored; what changed since is written at once.
+    pub(super) fn marker_saved(&mut self, now: Instant, m: u32, stored: bool) {
+        self.members[m].saving = false;
+        if !stored {
+            self.dirty_members.push_back(&mut self.members, m);
+            self.save_at = Some(now + 1_000);
+        } else if self.members[m].dirty.is_linked() {
+            self.save_at = Some(now);
+        } else {
+            self.members[m].unsaved = false;
+        }
+    }
+
+    /// Reserves time stamps ahead, so that a restart without a clock does not give them again.
+    fn reserve_time(&mut self, now: Instant) {
+        let Some(settings) = self.settings else { return };
+        let unix = self.clock.unix(now);
+        if self.time_asked || unix.saturating_add(RESERVE_MS / 2) < settings.time_reserved {
+            return;
+        }
+        let time_reserved = unix.saturating_add(RESERVE_MS);
+        if self.request(What::PutSettings(Settings { time_reserved, ..settings })).is_some() {
+            self.time_asked = true;
+        }
+    }
+
+    // ---- connections by address
+
+    fn address_hash(&self, address: &[u8; 16]) -> u32 {
+        self.hash(&[b"conn", address]) as u32
+    }
+
+    /// Whether an address has as many connections as it may. This machine's own may have any number.
+    pub(super) fn is_crowded(&self, link: &Link) -> bool {
+        if link.loopback {
+            return false;
+        }
+        let mut count = 0;
+        self.addresses.find(self.address_hash(&link.address), |c| {
+            count += usize::from(self.conns[c].address == link.address);
+            false
+        });
+        count >= usize::from(self.config.connections_per_address)
+    }
+
+    pub(super) fn enter_address(&mut self, c: u32) {
+        if !self.conns[c].loopback {
+            let hash = self.address_hash(&self.conns[c].address);
+            self.addresses.insert(hash, c);
+        }
+    }
+
+    pub(super) fn leave_address(&mut self, c: u32) {
+        if !self.conns[c].loopback {
+            let hash = self.address_hash(&self.conns[c].address);
+            self.addresses.remove(hash, c);
+        }
+    }
+}

@@ -1,0 +1,530 @@
+//! Questions and small writes to the store, and who waits for them. The same question asked twice is sent once.
+
+use super::Server;
+use super::channel::Shape;
+use super::conn::Memo;
+use super::job;
+use super::login::Progress;
+use crate::id::{AccountId, ChannelId, Handle, Ticket, TicketKind};
+use crate::name::{DISPLAY_MAX, Nick, RoomName, TITLES_MAX};
+use crate::store::{
+    AccountChange, AccountFlags, AccountRecord, BanRow, ChannelKey, ChannelRecord, Effect, Operation, Outcome, Reason, Settings,
+    Verifier, next_row,
+};
+use crate::tables::{self, List, NIL, linked};
+use crate::text::Text;
+use crate::time::Instant;
+
+/// Longest pause between two tries of a request the store did not know the end of, milliseconds.
+const RETRY_MAX_MS: u64 = 5_000;
+/// Bytes asked for when bans are loaded: one small page at a time.
+const BAN_PAGE: usize = 1_024;
+
+/// What is asked.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(super) enum What {
+    #[default]
+    LoadSettings,
+    PutSettings(Settings),
+    /// Whether there is any account.
+    AnyAccount,
+    FindAccount(Nick),
+    LoadAccount(AccountId),
+    CreateAccount(Handle),
+    ChangeAccount(AccountId, Change),
+    RemoveAccount(AccountId),
+    FindGuest,
+    /// A room that an account to be removed is still in.
+    FirstRoom(AccountId),
+    FindRoom(RoomName),
+    LoadChannel(ChannelId),
+    FindDirect(AccountId, AccountId),
+    CreateRoom { name: RoomName, founder: AccountId, modes: u32 },
+    CreateDirect(AccountId, AccountId),
+    Bans { channel: ChannelId, after: u32 },
+    FindMember(ChannelId, AccountId),
+    PutMarker(Handle),
+    /// A page (into that staging block), or bounds, for the job of a connection.
+    Page { conn: Handle, page: u32 },
+    Unread { conn: Handle },
+}
+
+/// A change of an account.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Change {
+    Verifier(Verifier),
+    Display(Text<DISPLAY_MAX>),
+    Titles(Text<TITLES_MAX>),
+    Flags(AccountFlags),
+}
+
+/// Slot of a request.
+#[derive(Default)]
+pub struct Request {
+    what: What,
+    issued: bool,
+    retry_at: Option<Instant>,
+    tries: u8,
+    hash: u32,
+    time: u64,
+    waiters: List<2>,
+    queue: tables::Link,
+}
+
+linked!(Request { 0: queue });
+
+impl Server<'_> {
+    // ---- asking
+
+    /// Has connection `c` wait for an answer. False (and the connection is stalled) when there is no slot.
+    pub(super) fn ask(&mut self, c: u32, what: What) -> bool {
+        match self.request(what) {
+            Some(r) => {
+                self.stop_waiting(c);
+                self.requests[r].waiters.push_back(&mut self.conns, c);
+                self.conns[c].waiting_on = Some(self.requests.handle(r));
+                true
+            }
+            None => {
+                self.stalled.push_back(&mut self.conns, c);
+                false
+            }
+        }
+    }
+
+    /// Puts a request on its way, or finds the same one there. `None` when there is no slot.
+    pub(super) fn request(&mut self, what: What) -> Option<u32> {
+        let hash = self.request_hash(&what);
+        if let Some(hash) = hash
+            && let Some(r) = self.request_index.find(hash, |r| self.requests[r].what == what)
+        {
+            return Some(r);
+        }
+        let r = self.requests.insert(Request { what, hash: hash.unwrap_or(0), ..Request::default() })?;
+        if let Some(hash) = hash {
+            self.request_index.insert(hash, r);
+        }
+        self.request_queue.push_back(&mut self.requests, r);
+        Some(r)
+    }
+
+    /// Hash of a question that may be shared; writes are not.
+    fn request_hash(&self, what: &What) -> Option<u32> {
+        let hash = match what {
+            What::FindAccount(name) => self.hash(&[b"a", name.as_bytes()]),
+            What::LoadAccount(id) => self.hash(&[b"i", &id.0.to_le_bytes()]),
+            What::FindRoom(name) => self.hash(&[b"r", name.as_bytes()]),
+            What::LoadChannel(id) => self.hash(&[b"c", &id.0.to_le_bytes()]),
+            What::FindDirect(a, b) => self.hash(&[b"d", &a.0.to_le_bytes(), &b.0.to_le_bytes()]),
+            What::CreateDirect(a, b) => self.hash(&[b"D", &a.0.to_le_bytes(), &b.0.to_le_bytes()]),
+            What::CreateRoom { name, founder, .. } => self.hash(&[b"R", name.as_bytes(), &founder.0.to_le_bytes()]),
+            What::Bans { channel, after } => self.hash(&[b"b", &channel.0.to_le_bytes(), &after.to_le_bytes()]),
+            What::FindMember(ch, a) => self.hash(&[b"m", &ch.0.to_le_bytes(), &a.0.to_le_bytes()]),
+            _ => return None,
+        };
+        Some(hash as u32)
+    }
+
+    pub(super) fn stop_waiting(&mut self, c: u32) {
+        if let Some(handle) = self.conns[c].waiting_on.take()
+            && let Some(r) = self.requests.resolve(handle)
+        {
+            self.requests[r].waiters.remove(&mut self.conns, c);
+        }
+    }
+
+    // ---- handing to the store
+
+    /// The next effect: requests first, then appends.
+    pub(super) fn next_effect(&mut self, now: Instant) -> Option<Effect<'_>> {
+        loop {
+            let Some(r) = self.request_queue.pop_front(&mut self.requests) else { break };
+            if self.is_obsolete(r) {
+                self.finish_request(r);
+                continue;
+            }
+            self.requests[r].issued = true;
+            self.requests[r].time = self.clock.unix(now);
+            return Some(self.request_effect(r));
+        }
+        self.next_append(now)
+    }
+
+    /// Whether nobody is left who wanted it.
+    fn is_obsolete(&self, r: u32) -> bool {
+        match self.requests[r].what {
+            What::CreateAccount(credential) => self.credentials.resolve(credential).is_none(),
+            What::PutMarker(member) => self.members.resolve(member).is_none(),
+            What::Page { conn, .. } | What::Unread { conn } => self.conns.resolve(conn).is_none(),
+            _ => false,
+        }
+    }
+
+    fn request_effect(&self, r: u32) -> Effect<'_> {
+        let request = &self.requests[r];
+        let operation = match &request.what {
+            What::LoadSettings => Operation::LoadSettings,
+            What::PutSettings(settings) => Operation::PutSettings(*settings),
+            What::AnyAccount => Operation::ReadAccounts { prefix: "", after: "", bytes: 256 },
+            What::FirstRoom(account) => {
+                Operation::ReadMemberships { account: *account, after: ChannelId::NONE, bytes: 128 }
+            }
+            What::FindAccount(name) => Operation::FindAccount { name },
+            What::LoadAccount(account) => Operation::LoadAccount { account: *account },
+            What::CreateAccount(credential) => {
+                let (name, display, verifier, flags) = self.new_account(*credential);
+                Operation::CreateAccount(AccountRecord {
+                    id: AccountId::NONE,
+                    name,
+                    display,
+                    titles: "",
+                    flags: flags.bits(),
+                    verifier,
+                    created: request.time,
+                })
+            }
+            What::ChangeAccount(account, change) => Operation::ChangeAccount {
+                account: *account,
+                change: match change {
+                    Change::Verifier(verifier) => AccountChange::Verifier(*verifier),
+                    Change::Display(display) => AccountChange::Display(display),
+                    Change::Titles(titles) => AccountChange::Titles(titles),
+                    Change::Flags(flags) => AccountChange::Flags(flags.bits()),
+                },
+            },
+            What::RemoveAccount(account) => Operation::RemoveAccount { account: *account },
+            What::FindGuest => Operation::FindGuest,
+            What::FindRoom(name) => Operation::FindChannel(ChannelKey::Room(name)),
+            What::LoadChannel(id) => Operation::FindChannel(ChannelKey::Id(*id)),
+            What::FindDirect(a, b) => Operation::FindChannel(ChannelKey::Direct(*a, *b)),
+            What::CreateRoom { name, founder, modes } => Operation::CreateChannel {
+                key: ChannelKey::Room(name),
+                founder: *founder,
+                time: request.time,
+                modes: *modes,
+            },
+            What::CreateDirect(a, b) => Operation::CreateChannel {
+                key: ChannelKey::Direct(*a, *b),
+                founder: AccountId::NONE,
+                time: request.time,
+                modes: 0,
+            },
+            What::Bans { channel, after } => Operation::ReadBans { channel: *channel, after: *after, bytes: BAN_PAGE },
+            What::FindMember(channel, account) => Operation::FindMember { channel: *channel, account: *account },
+            What::PutMarker(member) => {
+                let m = self.members.resolve(*member).unwrap_or(0);
+                let member = &self.members[m];
+                Operation::PutMarker {
+                    channel: self.channels[member.channel].id,
+                    account: self.accounts[member.account].id,
+                    read: member.read,
+                    delivered: member.delivered,
+                }
+            }
+            What::Page { conn, .. } => self.page_operation(self.conns.resolve(*conn).unwrap_or(0)),
+            What::Unread { conn } => {
+                let c = self.conns.resolve(*conn).unwrap_or(0);
+                Operation::ReadUnreadDirects {
+                    account: self.account_id(c),
+                    after: self.conns[c].directs_after,
+                    bytes: 64,
+                }
+            }
+        };
+        Effect { ticket: Ticket(TicketKind::Request, self.requests.handle(r)), operation }
+    }
+
+    // ---- answers
+
+    pub(super) fn request_done(&mut self, now: Instant, r: u32, outcome: Outcome<'_>) {
+        if !self.requests[r].issued {
+            return;
+        }
+        if matches!(outcome, Outcome::Unknown) {
+            return self.retry_request(now, r);
+        }
+        let what = self.requests[r].what;
+        match (what, outcome) {
+            (What::LoadSettings, Outcome::Settings(settings)) => self.settings_loaded(now, settings),
+            (What::LoadSettings, _) => return self.retry_request(now, r),
+            (What::PutSettings(settings), Outcome::Done) => {
+                self.time_asked = false;
+                let first = self.settings.is_none();
+                self.settings = Some(settings);
+                if first {
+                    self.wake_everybody();
+                }
+            }
+            (What::PutSettings(_), _) => return self.retry_request(now, r),
+
+            (What::FindAccount(name), Outcome::Account(account)) => {
+                self.account_found(r, &name, account.as_ref());
+            }
+            (What::LoadAccount(id), Outcome::Account(account)) => match account {
+                Some(record) => {
+                    if self.install_account(&record).is_none() {
+                        return self.retry_request(now, r);
+                    }
+                }
+                None => self.memo_for_waiters(r, Memo::Absent(job::key(&[&id.0.to_le_bytes()]))),
+            },
+            (What::CreateAccount(credential), Outcome::Created(id)) => self.account_created(now, credential, id),
+            (What::CreateAccount(credential), Outcome::Refused(reason)) => self.account_refused(credential, reason),
+            (What::ChangeAccount(id, change), Outcome::Done) => {
+                self.account_changed(id, change);
+                self.memo_for_waiters(r, Memo::Done);
+            }
+            (What::RemoveAccount(id), Outcome::Done) => {
+                self.account_removed(id);
+                self.memo_for_waiters(r, Memo::Done);
+            }
+            (What::AnyAccount, Outcome::Page { rows, .. }) => {
+                self.accounts_exist = Some(!rows.is_empty());
+                self.unstall_all();
+            }
+            (What::AnyAccount, _) => return self.retry_request(now, r),
+            (What::FirstRoom(id), outcome) => self.room_to_leave(id, outcome),
+            (What::FindGuest, Outcome::Account(guest)) => self.guest_found(guest.as_ref()),
+
+            (What::FindRoom(name), Outcome::Channel(None)) => {
+                self.memo_for_waiters(r, Memo::Absent(job::key(&[name.as_bytes()])));
+            }
+            (What::LoadChannel(id), Outcome::Channel(None)) => {
+                self.memo_for_waiters(r, Memo::Absent(job::key(&[b"channel", &id.0.to_le_bytes()])));
+            }
+            (What::FindDirect(a, b), Outcome::Channel(None)) => {
+                self.memo_for_waiters(r, Memo::Absent(job::key(&[&a.0.to_le_bytes(), &b.0.to_le_bytes()])));
+            }
+            (
+                What::FindRoom(_)
+                | What::LoadChannel(_)
+                | What::FindDirect(..)
+                | What::CreateRoom { .. }
+                | What::CreateDirect(..),
+                Outcome::Channel(Some(record)),
+            ) => {
+                if !self.channel_found(now, r, &record) {
+                    return;
+                }
+            }
+            (What::Bans { channel, .. }, Outcome::Page { rows, more }) => self.bans_loaded(channel, rows, more),
+            (What::FindMember(channel, account), Outcome::Member(member)) => {
+                let memo = match member {
+                    Some(member) => {
+                        self.member_found(channel, account, &member);
+                        Memo::Member { channel, account, flags: member.flags }
+                    }
+                    None => Memo::Member { channel, account, flags: 0 },
+                };
+                self.memo_for_waiters(r, memo);
+            }
+            (What::PutMarker(member), outcome) => {
+                let stored = matches!(outcome, Outcome::Done);
+                self.memo_for_waiters(r, if stored { Memo::Done } else { Memo::Refused(Reason::Failed) });
+                if let Some(m) = self.members.resolve(member) {
+                    self.marker_saved(now, m, stored);
+                }
+            }
+            (What::Page { conn, page }, outcome) => self.page_loaded(conn, page, outcome),
+            (What::Unread { conn }, outcome) => self.unread_found(now, conn, outcome),
+            // A write refused, or a read that failed for good.
+            (_, Outcome::Refused(reason)) => self.memo_for_waiters(r, Memo::Refused(reason)),
+            // An answer of another kind than was asked: the store is broken; as if it had failed.
+            _ => self.memo_for_waiters(r, Memo::Refused(Reason::Failed)),
+        }
+        self.finish_request(r);
+    }
+
+    /// Ends a request: who waited runs again.
+    fn finish_request(&mut self, r: u32) {
+        while let Some(c) = self.requests[r].waiters.pop_front(&mut self.conns) {
+            self.conns[c].waiting_on = None;
+            self.make_runnable(c);
+        }
+        let hash = self.requests[r].hash;
+        self.request_index.remove(hash, r);
+        self.request_queue.remove(&mut self.requests, r);
+        if let What::Page { conn, page } = self.requests[r].what
+            && page != NIL
+            && self.conns.resolve(conn).is_none_or(|c| self.conns[c].job.page != page)
+        {
+            self.pages.give(page);
+        }
+        self.requests.remove(r);
+        self.unstall();
+    }
+
+    fn retry_request(&mut self, now: Instant, r: u32) {
+        let request = &mut self.requests[r];
+        request.issued = false;
+        request.tries = request.tries.saturating_add(1);
+        let at = now + retry_pause(request.tries);
+        request.retry_at = Some(at);
+        self.retry_at = Some(self.retry_at.map_or(at, |old| old.min(at)));
+    }
+
+    /// Puts the requests whose retry is due back into the queue. Returns when the next one is.
+    pub(super) fn retry_requests(&mut self, now: Instant) -> Option<Instant> {
+        let mut next: Option<Instant> = None;
+        for r in 0..self.requests.high_water() {
+            if !self.requests.in_use(r) {
+                continue;
+            }
+            match self.requests[r].retry_at {
+                Some(at) if at <= now => {
+                    self.requests[r].retry_at = None;
+                    self.request_queue.push_back(&mut self.requests, r);
+                }
+                Some(at) => next = Some(next.map_or(at, |n| n.min(at))),
+                None => {}
+            }
+        }
+        next
+    }
+
+    fn memo_for_waiters(&mut self, r: u32, memo: Memo) {
+        let mut next = self.requests[r].waiters.front();
+        while let Some(c) = next {
+            self.conns[c].memo = memo;
+            next = List::<2>::next(&self.conns, c);
+        }
+    }
+
+    /// Tells an account to those who asked for it: who is logging in gets the verifier.
+    fn account_found(&mut self, r: u32, name: &Nick, record: Option<&AccountRecord<'_>>) {
+        let mut wanted = false;
+        let mut next = self.requests[r].waiters.front();
+        while let Some(c) = next {
+            next = List::<2>::next(&self.conns, c);
+            let k = self.conns[c].credential;
+            if k != NIL && self.credentials[k].asks() {
+                self.credentials[k].progress = match record {
+                    Some(record) => Progress::Known {
+                        account: record.id,
+                        flags: AccountFlags::from_bits_truncate(record.flags),
+                        verifier: record.verifier,
+                    },
+                    None => Progress::NoAccount,
+                };
+            } else if record.is_none() {
+                self.conns[c].memo = Memo::Absent(job::key(&[name.as_bytes()]));
+            }
+            wanted = true;
+        }
+        if let Some(record) = record
+            && wanted
+            && self.install_account(record).is_none()
+        {
+            self.memo_for_waiters(r, Memo::Refused(Reason::Full));
+        }
+    }
+
+    /// Brings a channel and then its bans into memory. False when the request goes on.
+    fn channel_found(&mut self, now: Instant, r: u32, record: &ChannelRecord<'_>) -> bool {
+        if !record.direct.0.is_none() {
+            for id in [record.direct.0, record.direct.1] {
+                if self.account_by_id(id).is_none() {
+                    // The accounts must come first: those who wait ask for them and then again.
+                    let memo = Memo::Absent(job::key(&[b"account of", &id.0.to_le_bytes()]));
+                    self.memo_for_waiters(r, memo);
+                    self.finish_request(r);
+                    return false;
+                }
+            }
+        }
+        match self.install_channel(record) {
+            Some(ch) if !self.channels[ch].bans_loaded => {
+                // Who waited runs again, finds the bans missing and waits for them.
+                self.ask_for_bans(ch, 0);
+            }
+            Some(_) => {}
+            None => {
+                let _ = now;
+                self.memo_for_waiters(r, Memo::Refused(Reason::Full));
+            }
+        }
+        true
+    }
+
+    /// Asks for a room's bans; `None` when there is no slot.
+    pub(super) fn ask_for_bans(&mut self, ch: u32, after: u32) -> Option<u32> {
+        let channel = self.channels[ch].id;
+        self.request(What::Bans { channel, after })
+    }
+
+    fn bans_loaded(&mut self, channel: ChannelId, rows: &[u8], more: bool) {
+        let Some(ch) = self.channel_by_id(channel) else { return };
+        if self.channels[ch].bans_loaded {
+            return;
+        }
+        let mut rows = rows;
+        let mut last = 0;
+        while let Some(row) = next_row::<BanRow<'_>>(&mut rows) {
+            last = row.id;
+            // A ban that finds no slot still counts in the store; the room is then closed to newcomers, see `may_join`.
+            if !self.install_ban(ch, row.mask, row.by, row.time) {
+                return;
+            }
+        }
+        if more {
+            self.ask_for_bans(ch, last);
+        } else {
+            self.channels[ch].bans_loaded = true;
+        }
+    }
+
+    fn member_found(&mut self, channel: ChannelId, account: AccountId, record: &crate::store::MemberRecord) {
+        if let Some(ch) = self.channel_by_id(channel)
+            && let Some(a) = self.account_by_id(account)
+            && let Some(m) = self.member_of(a, ch)
+        {
+            // A direct chat's membership made in a hurry learns its markers.
+            let member = &mut self.members[m];
+            if record.read.seq > member.read.seq {
+                member.read = record.read;
+            }
+            member.delivered = member.delivered.max(record.delivered);
+        }
+    }
+
+    fn settings_loaded(&mut self, now: Instant, settings: Option<Settings>) {
+        use rand_chacha::rand_core::Rng;
+        let settings = match settings {
+            Some(settings) => {
+                self.clock.resume(now, settings.time_reserved);
+                settings
+            }
+            None => {
+                let mut secret = [0; 32];
+                self.rng.fill_bytes(&mut secret);
+                Settings { secret, time_reserved: 0 }
+            }
+        };
+        let unix = self.clock.unix(now);
+        self.time_asked = true;
+        let time_reserved = unix.saturating_add(super::clock::RESERVE_MS);
+        self.request(What::PutSettings(Settings { time_reserved, ..settings }));
+    }
+
+    /// Makes everybody run who came before the settings were known.
+    fn wake_everybody(&mut self) {
+        for c in 0..self.conns.high_water() {
+            if self.conns.in_use(c) {
+                self.make_runnable(c);
+            }
+        }
+    }
+
+    /// Whether a channel's shape is a room of that founder.
+    pub(super) fn founder(&self, ch: u32) -> AccountId {
+        match self.channels[ch].shape {
+            Shape::Room { founder, .. } => founder,
+            Shape::Direct { .. } => AccountId::NONE,
+        }
+    }
+}
+
+/// Milliseconds until the next try: doubling from 50.
+pub(super) fn retry_pause(tries: u8) -> u64 {
+    (25_u64 << tries.min(8)).min(RETRY_MAX_MS)
+}

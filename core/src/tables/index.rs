@@ -1,0 +1,121 @@
+//! Finds a slot by a key. Open addressing over a borrowed slice; the caller hashes (with a secret seed where strangers choose the
+//! keys) and compares, so one type serves every table.
+
+use super::NIL;
+
+/// A cell of an [`Index`].
+#[derive(Clone, Copy, Debug)]
+pub struct Cell {
+    hash: u32,
+    slot: u32,
+}
+
+impl Default for Cell {
+    fn default() -> Self {
+        Self { hash: 0, slot: NIL }
+    }
+}
+
+/// A multimap from hashes to slots. Needs more cells than entries; twice as many keep it fast.
+pub struct Index<'a> {
+    cells: &'a mut [Cell],
+}
+
+impl<'a> Index<'a> {
+    pub fn new(cells: &'a mut [Cell]) -> Self {
+        Self { cells }
+    }
+
+    fn start(&self, hash: u32) -> usize {
+        // Multiply-shift spreads the hash over any number of cells.
+        ((u64::from(hash) * self.cells.len() as u64) >> 32) as usize
+    }
+
+    /// The first slot under that hash that `is` the one sought.
+    pub fn find(&self, hash: u32, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
+        let mut at = self.start(hash);
+        for _ in 0..self.cells.len() {
+            let cell = self.cells[at];
+            if cell.slot == NIL {
+                return None;
+            }
+            if cell.hash == hash && is(cell.slot) {
+                return Some(cell.slot);
+            }
+            at = (at + 1) % self.cells.len();
+        }
+        None
+    }
+
+    /// Enters a slot. There is always room when there are more cells than slots.
+    pub fn insert(&mut self, hash: u32, slot: u32) {
+        let mut at = self.start(hash);
+        for _ in 0..self.cells.len() {
+            if self.cells[at].slot == NIL {
+                self.cells[at] = Cell { hash, slot };
+                return;
+            }
+            at = (at + 1) % self.cells.len();
+        }
+        debug_assert!(false, "index full");
+    }
+
+    /// Removes a slot that was entered under that hash.
+    pub fn remove(&mut self, hash: u32, slot: u32) {
+        let n = self.cells.len();
+        let mut at = self.start(hash);
+        let mut probes = 0;
+        while self.cells[at].slot != slot || self.cells[at].hash != hash {
+            if self.cells[at].slot == NIL || probes == n {
+                return;
+            }
+            probes += 1;
+            at = (at + 1) % n;
+        }
+        // Close the gap: an entry may move back when the gap lies between its start and its place.
+        let mut gap = at;
+        loop {
+            at = (at + 1) % n;
+            let cell = self.cells[at];
+            if cell.slot == NIL || at == gap {
+                break;
+            }
+            let home = self.start(cell.hash);
+            if (at + n - home) % n >= (at + n - gap) % n {
+                self.cells[gap] = cell;
+                gap = at;
+            }
+        }
+        self.cells[gap] = Cell::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn behaves_like_a_multimap(ops in proptest::collection::vec((proptest::bool::ANY, 0u32..6, 0u32..12), 1..200)) {
+            let mut cells = [Cell::default(); 25];
+            let mut index = Index::new(&mut cells);
+            let mut model: Vec<(u32, u32)> = Vec::new();
+            for (add, hash, slot) in ops {
+                // Few distinct hashes, spread over the range, so that runs collide and wrap.
+                let hash = hash.wrapping_mul(0x2fff_ffff);
+                if add && model.len() < 24 && !model.contains(&(hash, slot)) {
+                    index.insert(hash, slot);
+                    model.push((hash, slot));
+                } else {
+                    index.remove(hash, slot);
+                    model.retain(|entry| *entry != (hash, slot));
+                }
+                for hash in (0..6u32).map(|h| h.wrapping_mul(0x2fff_ffff)) {
+                    for slot in 0..12 {
+                        proptest::prop_assert_eq!(index.find(hash, |s| s == slot).is_some(), model.contains(&(hash, slot)));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Slots with generations. A slot never used before costs nothing but its place: the free list covers only what was used.
+
+use core::ops;
+
+use super::NIL;
+use crate::id::Handle;
+
+const IN_USE: u32 = NIL - 1;
+
+/// A slot of a [`Pool`].
+#[derive(Clone, Copy, Debug)]
+pub struct Slot<T> {
+    generation: u32,
+    /// `IN_USE`, or the next free slot.
+    next: u32,
+    value: T,
+}
+
+impl<T: Default> Default for Slot<T> {
+    fn default() -> Self {
+        Self { generation: 0, next: NIL, value: T::default() }
+    }
+}
+
+/// A table of slots. Indexing with the index of a slot that is not in use yields its stale value, never another's slot.
+pub struct Pool<'a, T> {
+    slots: &'a mut [Slot<T>],
+    free: u32,
+    /// How many slots were ever used.
+    fresh: u32,
+    used: u32,
+}
+
+impl<'a, T: Default> Pool<'a, T> {
+    pub fn new(slots: &'a mut [Slot<T>]) -> Self {
+        Self { slots, free: NIL, fresh: 0, used: 0 }
+    }
+
+    /// Takes a slot; `None` when all are in use.
+    pub fn insert(&mut self, value: T) -> Option<u32> {
+        let index = if self.free == NIL { self.fresh } else { self.free };
+        let slot = self.slots.get_mut(index as usize)?;
+        if self.free == NIL {
+            self.fresh += 1;
+        } else {
+            self.free = slot.next;
+        }
+        slot.next = IN_USE;
+        slot.value = value;
+        self.used += 1;
+        Some(index)
+    }
+
+    /// Gives a slot back. Its handles are dead from now on.
+    pub fn remove(&mut self, index: u32) -> T {
+        let free = self.free;
+        let slot = &mut self.slots[index as usize];
+        debug_assert_eq!(slot.next, IN_USE);
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.next = free;
+        self.free = index;
+        self.used -= 1;
+        core::mem::take(&mut slot.value)
+    }
+
+    pub fn handle(&self, index: u32) -> Handle {
+        Handle { index, generation: self.slots[index as usize].generation }
+    }
+
+    /// The slot a handle means, if it is still the same occupant's.
+    pub fn resolve(&self, handle: Handle) -> Option<u32> {
+        let slot = self.slots.get(handle.index as usize)?;
+        (slot.generation == handle.generation && slot.next == IN_USE).then_some(handle.index)
+    }
+
+    pub fn in_use(&self, index: u32) -> bool {
+        self.slots.get(index as usize).is_some_and(|slot| slot.next == IN_USE)
+    }
+
+    pub fn len(&self) -> usize {
+        self.used as usize
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.used as usize == self.slots.len()
+    }
+
+    /// How many slots were ever used: an upper bound for a walk over all.
+    pub fn high_water(&self) -> u32 {
+        self.fresh
+    }
+}
+
+impl<T> ops::Index<u32> for Pool<'_, T> {
+    type Output = T;
+
+    #[inline]
+    fn index(&self, index: u32) -> &T {
+        &self.slots[index as usize].value
+    }
+}
+
+impl<T> ops::IndexMut<u32> for Pool<'_, T> {
+    #[inline]
+    fn index_mut(&mut self, index: u32) -> &mut T {
+        &mut self.slots[index as usize].value
+    }
+}
