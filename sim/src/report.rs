@@ -1,6 +1,8 @@
 //! Runs a seed and tells what came of it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
 
 use serde::Serialize;
 
@@ -44,17 +46,35 @@ pub struct Report {
     pub trace: Vec<String>,
 }
 
+thread_local! {
+    /// While a world runs on this thread: where it panicked.
+    static PANICKED: RefCell<Option<String>> = const { RefCell::new(None) };
+    static RUNNING: RefCell<bool> = const { RefCell::new(false) };
+}
+
+/// Panics of worlds are kept for their reports; all others go where they always went.
+fn keep_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = take_hook();
+        set_hook(Box::new(move |info| {
+            if RUNNING.with_borrow(|running| *running) {
+                PANICKED.set(Some(info.to_string().replace('\n', " ")));
+            } else {
+                usual(info);
+            }
+        }));
+    });
+}
+
 /// Runs a seed. A panic of the server is a failure like any other.
 pub fn run(seed: u64, options: Options) -> Report {
+    keep_panics();
     let mut world = World::new(seed, options);
-    let panicked = catch_unwind(AssertUnwindSafe(|| world.run())).err();
-    let panicked = panicked.map(|payload| {
-        let text = payload
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| payload.downcast_ref::<&str>().copied());
-        format!("panic: {}", text.unwrap_or("of unknown kind"))
-    });
+    RUNNING.set(true);
+    let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
+    RUNNING.set(false);
+    let panicked = PANICKED.take().filter(|_| ended.is_err());
     let failure = panicked.or_else(|| world.failure().map(str::to_owned));
     let (meant, acked, failed) = world.messages();
     let counts = world.counts();

@@ -387,7 +387,7 @@ impl World {
                 let length = bytes.len();
                 context
                     .trace
-                    .note(now, "read", id as u64, &(length as u64).to_le_bytes());
+                    .note(now, "read", id as u64, length.to_string().as_bytes());
                 client.read(bytes, &mut context);
                 link.outward.consume(length);
             }
