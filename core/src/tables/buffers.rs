@@ -13,23 +13,23 @@ pub struct Buffers<'a> {
 
 impl<'a> Buffers<'a> {
     /// As many buffers of `size` bytes (at least 4) as fit.
-    pub fn new(bytes: &'a mut [u8], size: usize) -> Self {
+    pub(crate) fn new(bytes: &'a mut [u8], size: usize) -> Self {
         Self { bytes, size: size.max(4), free: NIL, fresh: 0, used: 0 }
     }
 
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.size
     }
 
-    pub fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.bytes.len() / self.size
     }
 
-    pub fn available(&self) -> usize {
+    pub(crate) fn available(&self) -> usize {
         self.capacity() - self.used as usize
     }
 
-    pub fn take(&mut self) -> Option<u32> {
+    pub(crate) fn take(&mut self) -> Option<u32> {
         let number = if self.free != NIL {
             let number = self.free;
             let mut next = [0; 4];
@@ -46,30 +46,30 @@ impl<'a> Buffers<'a> {
         Some(number)
     }
 
-    pub fn give(&mut self, number: u32) {
+    pub(crate) fn give(&mut self, number: u32) {
         let next = self.free.to_le_bytes();
         self.get_mut(number)[..4].copy_from_slice(&next);
         self.free = number;
         self.used -= 1;
     }
 
-    pub fn get(&self, number: u32) -> &[u8] {
+    pub(crate) fn get(&self, number: u32) -> &[u8] {
         let start = number as usize * self.size;
         &self.bytes[start..start + self.size]
     }
 
-    pub fn get_mut(&mut self, number: u32) -> &mut [u8] {
+    pub(crate) fn get_mut(&mut self, number: u32) -> &mut [u8] {
         let start = number as usize * self.size;
         &mut self.bytes[start..start + self.size]
     }
 
     /// Lends all buffers' bytes while `self` stays usable for nothing but [`Self::restore`]; see there.
-    pub fn lend(&mut self) -> &'a mut [u8] {
+    pub(crate) fn lend(&mut self) -> &'a mut [u8] {
         core::mem::take(&mut self.bytes)
     }
 
     /// Ends a loan. In between the server reads a line or page in place while it changes everything else.
-    pub fn restore(&mut self, bytes: &'a mut [u8]) {
+    pub(crate) fn restore(&mut self, bytes: &'a mut [u8]) {
         self.bytes = bytes;
     }
 }

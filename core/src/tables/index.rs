@@ -22,7 +22,7 @@ pub struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    pub fn new(cells: &'a mut [Cell]) -> Self {
+    pub(crate) fn new(cells: &'a mut [Cell]) -> Self {
         Self { cells }
     }
 
@@ -32,7 +32,7 @@ impl<'a> Index<'a> {
     }
 
     /// The first slot under that hash that `is` the one sought.
-    pub fn find(&self, hash: u32, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, hash: u32, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut at = self.start(hash);
         for _ in 0..self.cells.len() {
             let cell = self.cells[at];
@@ -48,7 +48,7 @@ impl<'a> Index<'a> {
     }
 
     /// Enters a slot. There is always room when there are more cells than slots.
-    pub fn insert(&mut self, hash: u32, slot: u32) {
+    pub(crate) fn insert(&mut self, hash: u32, slot: u32) {
         let mut at = self.start(hash);
         for _ in 0..self.cells.len() {
             if self.cells[at].slot == NIL {
@@ -61,7 +61,7 @@ impl<'a> Index<'a> {
     }
 
     /// Removes a slot that was entered under that hash.
-    pub fn remove(&mut self, hash: u32, slot: u32) {
+    pub(crate) fn remove(&mut self, hash: u32, slot: u32) {
         let n = self.cells.len();
         let mut at = self.start(hash);
         let mut probes = 0;

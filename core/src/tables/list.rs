@@ -21,7 +21,7 @@ impl Default for Link {
 
 impl Link {
     /// Whether the slot is in the list of this link.
-    pub const fn is_linked(&self) -> bool {
+    pub(crate) const fn is_linked(&self) -> bool {
         self.next != APART
     }
 }
@@ -60,21 +60,21 @@ impl<const K: usize> Default for List<K> {
 
 impl<const K: usize> List<K> {
     #[inline]
-    pub const fn front(&self) -> Option<u32> {
+    pub(crate) const fn front(&self) -> Option<u32> {
         if self.head == NIL { None } else { Some(self.head) }
     }
 
     #[inline]
-    pub const fn back(&self) -> Option<u32> {
+    pub(crate) const fn back(&self) -> Option<u32> {
         if self.tail == NIL { None } else { Some(self.tail) }
     }
 
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.head == NIL
     }
 
     /// Adds a slot at the end; nothing when it is in the list already.
-    pub fn push_back<T: Linked<K>>(&mut self, slots: &mut impl IndexMut<u32, Output = T>, index: u32) {
+    pub(crate) fn push_back<T: Linked<K>>(&mut self, slots: &mut impl IndexMut<u32, Output = T>, index: u32) {
         if slots[index].link().is_linked() {
             return;
         }
@@ -87,7 +87,7 @@ impl<const K: usize> List<K> {
     }
 
     /// Takes a slot out; nothing when it is not in the list.
-    pub fn remove<T: Linked<K>>(&mut self, slots: &mut impl IndexMut<u32, Output = T>, index: u32) {
+    pub(crate) fn remove<T: Linked<K>>(&mut self, slots: &mut impl IndexMut<u32, Output = T>, index: u32) {
         let Link { next, prev } = *slots[index].link();
         if next == APART {
             return;
@@ -103,7 +103,7 @@ impl<const K: usize> List<K> {
         *slots[index].link_mut() = Link::default();
     }
 
-    pub fn pop_front<T: Linked<K>>(&mut self, slots: &mut impl IndexMut<u32, Output = T>) -> Option<u32> {
+    pub(crate) fn pop_front<T: Linked<K>>(&mut self, slots: &mut impl IndexMut<u32, Output = T>) -> Option<u32> {
         let index = self.front()?;
         self.remove(slots, index);
         Some(index)
@@ -111,14 +111,14 @@ impl<const K: usize> List<K> {
 
     /// The slot after `index` in its list.
     #[inline]
-    pub fn next<T: Linked<K>>(slots: &impl IndexMut<u32, Output = T>, index: u32) -> Option<u32> {
+    pub(crate) fn next<T: Linked<K>>(slots: &impl IndexMut<u32, Output = T>, index: u32) -> Option<u32> {
         let next = slots[index].link().next;
         (next < APART).then_some(next)
     }
 
     /// The slot before `index` in its list.
     #[inline]
-    pub fn prev<T: Linked<K>>(slots: &impl IndexMut<u32, Output = T>, index: u32) -> Option<u32> {
+    pub(crate) fn prev<T: Linked<K>>(slots: &impl IndexMut<u32, Output = T>, index: u32) -> Option<u32> {
         let prev = slots[index].link().prev;
         (prev < APART).then_some(prev)
     }

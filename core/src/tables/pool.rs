@@ -32,12 +32,12 @@ pub struct Pool<'a, T> {
 }
 
 impl<'a, T: Default> Pool<'a, T> {
-    pub fn new(slots: &'a mut [Slot<T>]) -> Self {
+    pub(crate) fn new(slots: &'a mut [Slot<T>]) -> Self {
         Self { slots, free: NIL, fresh: 0, used: 0 }
     }
 
     /// Takes a slot; `None` when all are in use.
-    pub fn insert(&mut self, value: T) -> Option<u32> {
+    pub(crate) fn insert(&mut self, value: T) -> Option<u32> {
         let index = if self.free == NIL { self.fresh } else { self.free };
         let slot = self.slots.get_mut(index as usize)?;
         if self.free == NIL {
@@ -52,7 +52,7 @@ impl<'a, T: Default> Pool<'a, T> {
     }
 
     /// Gives a slot back. Its handles are dead from now on.
-    pub fn remove(&mut self, index: u32) -> T {
+    pub(crate) fn remove(&mut self, index: u32) -> T {
         let free = self.free;
         let slot = &mut self.slots[index as usize];
         debug_assert_eq!(slot.next, IN_USE);
@@ -63,30 +63,30 @@ impl<'a, T: Default> Pool<'a, T> {
         core::mem::take(&mut slot.value)
     }
 
-    pub fn handle(&self, index: u32) -> Handle {
+    pub(crate) fn handle(&self, index: u32) -> Handle {
         Handle { index, generation: self.slots[index as usize].generation }
     }
 
     /// The slot a handle means, if it is still the same occupant's.
-    pub fn resolve(&self, handle: Handle) -> Option<u32> {
+    pub(crate) fn resolve(&self, handle: Handle) -> Option<u32> {
         let slot = self.slots.get(handle.index as usize)?;
         (slot.generation == handle.generation && slot.next == IN_USE).then_some(handle.index)
     }
 
-    pub fn in_use(&self, index: u32) -> bool {
+    pub(crate) fn in_use(&self, index: u32) -> bool {
         self.slots.get(index as usize).is_some_and(|slot| slot.next == IN_USE)
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.used as usize
     }
 
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.used as usize == self.slots.len()
     }
 
     /// How many slots were ever used: an upper bound for a walk over all.
-    pub fn high_water(&self) -> u32 {
+    pub(crate) fn high_water(&self) -> u32 {
         self.fresh
     }
 }

@@ -24,17 +24,17 @@ pub struct Timers<'a> {
 }
 
 impl<'a> Timers<'a> {
-    pub fn new(heap: &'a mut [Timer]) -> Self {
+    pub(crate) fn new(heap: &'a mut [Timer]) -> Self {
         Self { heap, len: 0 }
     }
 
     /// The earliest deadline.
-    pub fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Instant> {
         (self.len > 0).then(|| self.heap[0].at)
     }
 
     /// Takes one that is due.
-    pub fn pop(&mut self, now: Instant) -> Option<u32> {
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<u32> {
         if self.next()? > now {
             return None;
         }
@@ -44,7 +44,7 @@ impl<'a> Timers<'a> {
     }
 
     /// Sets the one deadline of `owner`.
-    pub fn set(&mut self, owner: u32, at: Instant) {
+    pub(crate) fn set(&mut self, owner: u32, at: Instant) {
         let mut place = self.heap[owner as usize].position as usize;
         if place == NIL as usize {
             place = self.len;
@@ -55,7 +55,7 @@ impl<'a> Timers<'a> {
         self.down(place);
     }
 
-    pub fn clear(&mut self, owner: u32) {
+    pub(crate) fn clear(&mut self, owner: u32) {
         let place = self.heap[owner as usize].position;
         if place == NIL {
             return;

@@ -196,12 +196,11 @@ pub(super) fn read(connection: &Connection, operation: &Operation<'_>) -> Result
 
 fn settings(connection: &Connection) -> Result<Answer> {
     let settings = connection
-        .prepare_cached("SELECT secret, time_reserved, accounts_created FROM setting")?
+        .prepare_cached("SELECT secret, time_reserved FROM setting")?
         .query_row([], |row| {
             Ok(Settings {
                 secret: rows::bytes(row, 0)?,
                 time_reserved: number(row, 1)?,
-                accounts_created: number(row, 2)?,
             })
         })
         .optional()?;

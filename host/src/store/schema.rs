@@ -17,8 +17,7 @@ CREATE TABLE setting (
     -- What the server must remember of itself. One row.
     id INTEGER PRIMARY KEY CHECK (id = 1),
     secret BLOB NOT NULL,              -- behind the fake salts of unknown accounts
-    time_reserved INTEGER NOT NULL,    -- no time stamp past this was ever given
-    accounts_created INTEGER NOT NULL  -- how many accounts there ever were
+    time_reserved INTEGER NOT NULL     -- no time stamp past this was ever given
 ) STRICT;
 
 CREATE TABLE account (

@@ -58,13 +58,9 @@ fn execute(connection: &Connection, sql: &str, params: impl rusqlite::Params) ->
 fn put_settings(connection: &Connection, settings: &Settings) -> Result<Answer> {
     execute(
         connection,
-        "INSERT INTO setting (id, secret, time_reserved, accounts_created) VALUES (1, ?1, ?2, ?3)
-         ON CONFLICT (id) DO UPDATE SET secret = ?1, time_reserved = ?2, accounts_created = ?3",
-        (
-            settings.secret,
-            integer(settings.time_reserved),
-            settings.accounts_created,
-        ),
+        "INSERT INTO setting (id, secret, time_reserved) VALUES (1, ?1, ?2)
+         ON CONFLICT (id) DO UPDATE SET secret = ?1, time_reserved = ?2",
+        (settings.secret, integer(settings.time_reserved)),
     )
 }
 

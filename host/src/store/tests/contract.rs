@@ -33,7 +33,6 @@ fn settings_last(store: &mut dyn Store) {
         let settings = Settings {
             secret: [number; 32],
             time_reserved: 1 << 41,
-            accounts_created: number.into(),
         };
         let answer = store.execute(&Operation::PutSettings(settings));
         assert!(matches!(answer, Answer::Done));
