@@ -15,6 +15,9 @@ use super::{Driver, READS, listen};
 /// Renderings of one connection in a row before others have their turn.
 const TURN: usize = 4;
 
+/// What a peer means by ending its stream.
+const QUIT: &[u8] = b"QUIT :Connection closed\r\n";
+
 /// A connection's socket. Small, because there may be a hundred thousand.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -25,6 +28,10 @@ pub(super) struct Connection {
     leftover: Vec<u8>,
     /// Waits until the core wants input again.
     paused: bool,
+    /// The last line received has no end yet.
+    partial: bool,
+    /// The peer sends no more.
+    ended: bool,
     /// Waits until the socket has room.
     blocked: bool,
 }
@@ -38,8 +45,16 @@ impl Connection {
             waker,
             leftover: Vec::new(),
             paused: false,
+            partial: false,
+            ended: false,
             blocked: false,
         })
+    }
+
+    /// Keeps what the core did not take, and reads no more until it has.
+    fn keep(&mut self, rest: &[u8]) {
+        self.leftover = rest.to_vec();
+        self.paused = true;
     }
 }
 
@@ -72,7 +87,7 @@ impl Driver<'_> {
             let Some(Some(connection)) = self.connections.get_mut(slot) else {
                 return;
             };
-            if connection.paused {
+            if connection.paused || connection.ended {
                 return;
             }
             if !self.server.wants_input(connection.id) {
@@ -91,13 +106,24 @@ impl Driver<'_> {
                 Poll::Ready(Err(error)) => return self.fail(slot, &error),
             }
             match connection.socket.get_ref().read(&mut self.input) {
-                Ok(0) => return self.end(slot, now),
+                Ok(0) if connection.partial => return self.close(slot, "Connection closed"),
+                // The peer sends no more, but may still read, and the core may not have come to all of its lines yet. So it leaves the
+                // way others do: after them.
+                Ok(0) => {
+                    connection.ended = true;
+                    let taken = self.server.receive(now, connection.id, QUIT);
+                    if taken < QUIT.len() {
+                        connection.keep(QUIT.get(taken..).unwrap_or_default());
+                        self.paused.push(connection.id);
+                    }
+                    return;
+                }
                 Ok(n) => {
                     let bytes = self.input.get(..n).unwrap_or_default();
+                    connection.partial = !bytes.ends_with(b"\n");
                     let taken = self.server.receive(now, connection.id, bytes);
-                    if let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
-                        connection.leftover = rest.to_vec();
-                        connection.paused = true;
+                    if taken < n {
+                        connection.keep(bytes.get(taken..).unwrap_or_default());
                         self.paused.push(connection.id);
                         return;
                     }
@@ -206,20 +232,6 @@ impl Driver<'_> {
                 self.writing.push_back(connection.id);
             }
         }
-    }
-
-    /// The peer sends no more. It may still read, so it gets what is ready for it.
-    fn end(&mut self, slot: usize, now: Instant) {
-        let Some(Some(connection)) = self.connections.get(slot) else {
-            return;
-        };
-        let (id, blocked) = (connection.id, connection.blocked);
-        self.submit(now);
-        if !blocked {
-            let mut writes = TURN;
-            self.write(id, now, &mut writes);
-        }
-        self.close(slot, "Connection closed");
     }
 
     /// The core has said its last line.
