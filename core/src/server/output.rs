@@ -129,7 +129,7 @@ impl Server<'_> {
                 // Nothing overtakes a reply that does not fit now.
                 return n;
             }
-            if self.conns[c].job.is_active() && !self.conns[c].closing {
+            if self.conns[c].job.renders() && !self.conns[c].closing {
                 let n = self.render_job(c, buffer, at);
                 if n > 0 {
                     return n;
@@ -297,35 +297,33 @@ impl Server<'_> {
             return;
         }
         self.flight.conn = NIL;
-        let (count, total) = (self.flight.count, self.flight.total);
-        let mut start = 0;
-        let mut cut = None;
-        for i in 0..count {
-            let Some((source, end)) = self.flight.sources[i] else { continue };
-            if cut.is_none() && end <= taken {
-                self.finalise(now, c, &source);
-            } else if cut.is_none() {
-                cut = Some((source, taken.saturating_sub(start)));
-                self.undo(c, &source);
-            } else {
-                self.undo(c, &source);
-            }
-            start = end;
+        let sources = self.flight.sources;
+        let sources = sources.get(..self.flight.count).unwrap_or_default();
+        let whole = sources.iter().take_while(|source| source.is_some_and(|(_, end)| end <= taken)).count();
+        // The last first: each goes back to where the one before it had come.
+        for (source, _) in sources.iter().skip(whole).rev().flatten() {
+            self.undo(c, source);
         }
-        if let Some((source, taken)) = cut
-            && taken < total
-        {
-            self.send_again(now, c, &source, taken);
+        for (i, (source, _)) in sources.iter().take(whole).flatten().enumerate() {
+            let next = sources.iter().take(whole).skip(i + 1).flatten().find_map(|(source, _)| match source {
+                Source::Job(job) => Some(*job),
+                _ => None,
+            });
+            self.finalise(now, c, source, next);
+        }
+        if let Some((source, _)) = sources.get(whole).copied().flatten() {
+            let start = whole.checked_sub(1).and_then(|i| sources.get(i).copied().flatten()).map_or(0, |(_, end)| end);
+            self.send_again(now, c, &source, taken.saturating_sub(start));
         }
         self.release_reply(c);
         self.make_runnable(c);
     }
 
-    /// Makes the state real that `render` moved to.
-    fn finalise(&mut self, now: Instant, c: u32, source: &Source) {
+    /// Makes the state real that `render` moved to. `next` is where a later source takes the job up again.
+    fn finalise(&mut self, now: Instant, c: u32, source: &Source, next: Option<Job>) {
         match *source {
             Source::Tail(_) | Source::Reply(_) | Source::Presence(_) => {}
-            Source::Job(before) => self.job_advanced(c, before),
+            Source::Job(before) => self.job_advanced(c, before, next),
             Source::Channel { t, .. } => self.channel_sent(now, c, t),
             Source::Answer(n) => self.release_append(n),
             Source::Watch { .. } => {}
@@ -443,7 +441,7 @@ impl Server<'_> {
             None => self.replies.give(scratch),
         }
         if done > 0 {
-            self.finalise(now, c, source);
+            self.finalise(now, c, source, None);
         }
         if done < taken {
             // The line is gone from the ring in the meantime: it cannot be completed.

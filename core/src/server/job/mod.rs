@@ -107,6 +107,11 @@ impl Job {
         !matches!(self.task, Task::None)
     }
 
+    /// Whether it has lines to be sent; what only loads is driven by `run`.
+    pub(super) const fn renders(&self) -> bool {
+        !matches!(self.task, Task::None | Task::Memberships)
+    }
+
     pub(super) const fn wants_page(&self) -> bool {
         self.wants
     }
@@ -207,13 +212,17 @@ impl Server<'_> {
         self.hold_for_job(&job.task, false);
     }
 
-    /// The job's lines since `before` are sent: gives back a page that is done with, and ends a finished job.
-    pub(super) fn job_advanced(&mut self, c: u32, before: Job) {
-        let job = self.conns[c].job;
+    /// The job's lines since `before` are sent: gives back a page that is done with, and ends a finished job. `next` is where lines
+    /// that are sent too went on from there.
+    pub(super) fn job_advanced(&mut self, c: u32, before: Job, next: Option<Job>) {
+        let job = next.unwrap_or(self.conns[c].job);
         if before.page != NIL && before.page != job.page {
             self.pages.give(before.page);
             self.holders.remove(&mut self.conns, c);
             self.unstall();
+        }
+        if next.is_some() {
+            return;
         }
         let mut probe = job;
         let finished = !job.wants && matches!(self.job_line(c, &mut probe, &mut []), Step::Done);
