@@ -60,7 +60,10 @@ fn keep_panics() {
         set_hook(Box::new(move |info| {
             if RUNNING.with_borrow(|running| *running) {
                 PANICKED.set(Some(info.to_string().replace('\n', " ")));
-            } else {
+            }
+            if !RUNNING.with_borrow(|running| *running)
+                || std::env::var_os("RUST_BACKTRACE").is_some()
+            {
                 usual(info);
             }
         }));
