@@ -217,7 +217,10 @@ impl HostWorld {
     /// The binary, without what the caller's environment says about soqet.
     pub fn soqet(&self) -> Command {
         let mut command = Command::new(binary());
-        command.current_dir(self.folder.path());
+        // A panic in the log is told without a page of frames.
+        command
+            .current_dir(self.folder.path())
+            .env("RUST_BACKTRACE", "0");
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("SOQET_") {
                 command.env_remove(name);
@@ -255,6 +258,12 @@ impl Drop for HostWorld {
 impl World for HostWorld {
     fn start(&mut self, config: &Config<'static>) {
         self.configure(config);
+        self.resume();
+    }
+
+    fn start_small(&mut self, config: &Config<'static>) {
+        let text = toml(config) + "[memory]\nhistory-mib = 1\n";
+        fs::write(self.folder.path().join("soqet.toml"), text).expect("write soqet.toml");
         self.resume();
     }
 

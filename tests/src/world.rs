@@ -16,6 +16,9 @@ pub trait World {
     /// Starts a server with an empty store.
     fn start(&mut self, config: &Config<'static>);
 
+    /// The same with so little memory for history that a few thousand messages push older ones out of it.
+    fn start_small(&mut self, config: &Config<'static>);
+
     /// Stops the server in order and starts it again over the same store.
     fn restart(&mut self);
 

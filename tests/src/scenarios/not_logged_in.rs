@@ -105,7 +105,7 @@ fn nothing_works(world: &mut dyn World) {
     let history = owner.history("LATEST #room * 50");
     assert_eq!(texts(&history), ["the secret message"]);
     let names = owner.ask("NAMES #room", "366");
-    assert!(names[0].text().trim() == "~owner", "{}", names[0]);
+    assert!(names[0].text().trim() == "~@owner", "{}", names[0]);
     world.login("owner");
 }
 

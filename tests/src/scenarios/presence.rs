@@ -167,10 +167,10 @@ fn silence_is_noticed(world: &mut dyn World) {
     ann.expect_command("730");
     bob.answers_pings = false;
     bob.expect_command("PING");
+    // Ann answers all the while, and stays.
+    ann.expect_command("731");
     let last = bob.expect_closed();
     assert!(last.iter().any(|l| l.is("ERROR")), "{last:#?}");
-    // Ann answers, and stays.
-    ann.expect_command("731");
     ann.fence();
 }
 

@@ -78,7 +78,7 @@ fn killed_dozens_of_times(world: &mut dyn World) {
             .filter(|l| l.is("353"))
             .map(|l| format!("{} ", l.text()))
             .collect();
-        for name in ["~ann", "+bob"] {
+        for name in ["~@ann", "+bob"] {
             assert!(names.split(' ').any(|n| n == name), "{names}");
         }
         if kill % 6 == 0 {

@@ -1,7 +1,5 @@
 //! A member who never reads slows nobody; when it reads again it learns that it missed something and can fetch it.
 
-use soqet_core::config::Config;
-
 use super::CONFIG;
 use crate::client::Client;
 use crate::person::{MODERN, password, texts};
@@ -14,11 +12,6 @@ super::scenarios![
 
 /// Longer than what the kernel holds for one connection, and than what the server keeps in memory for the room.
 const MESSAGES: usize = 30_000;
-
-const BOUNDED: Config<'static> = Config {
-    history: 500,
-    ..CONFIG
-};
 
 /// A member of `#room` with a small receive window, who reads nothing from now on.
 fn sleeper(world: &mut dyn World, capabilities: &[&str]) -> Client {
@@ -48,7 +41,7 @@ fn talk(ann: &mut Client) {
 }
 
 fn slows_nobody_and_catches_up(world: &mut dyn World) {
-    world.start(&BOUNDED);
+    world.start_small(&CONFIG);
     let mut ann = world.register("ann");
     ann.join("#room");
     world.register("bob").send("QUIT");
@@ -86,7 +79,7 @@ fn slows_nobody_and_catches_up(world: &mut dyn World) {
 }
 
 fn a_legacy_reader_is_told_in_words(world: &mut dyn World) {
-    world.start(&BOUNDED);
+    world.start_small(&CONFIG);
     let mut ann = world.register("ann");
     ann.join("#room");
     world.register("bob").send("QUIT");
