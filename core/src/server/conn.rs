@@ -115,6 +115,8 @@ pub struct Conn {
     pub(super) job: Job,
     /// A page is on its way for the job.
     pub(super) page_asked: bool,
+    /// The staging block that is its own: the job's, until the lines from it are sent.
+    pub(super) page: u32,
 
     pub(super) members_of: Attachments,
     pub(super) watches: List<0>,
@@ -202,6 +204,7 @@ impl Conn {
             tail: Pending::default(),
             job: Job::NONE,
             page_asked: false,
+            page: NIL,
             members_of: Attachments::default(),
             watches: List::default(),
             watch_dirty: List::default(),

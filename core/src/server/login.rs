@@ -926,15 +926,11 @@ impl Server<'_> {
                 return;
             }
             let mut job = self.conns[c].job;
-            let before = job.page;
             let (row, at) = match self.membership_row(&mut job) {
                 Ok(row) => row,
                 Err(end) => {
-                    if before != NIL && before != job.page {
-                        self.pages.give(before);
-                        self.holders.remove(&mut self.conns, c);
-                    }
                     self.conns[c].job = job;
+                    self.release_page(c, job.page);
                     if !end {
                         self.ask_for_page(c);
                         return;

@@ -304,12 +304,8 @@ impl Server<'_> {
         for (source, _) in sources.iter().skip(whole).rev().flatten() {
             self.undo(c, source);
         }
-        for (i, (source, _)) in sources.iter().take(whole).flatten().enumerate() {
-            let next = sources.iter().take(whole).skip(i + 1).flatten().find_map(|(source, _)| match source {
-                Source::Job(job) => Some(*job),
-                _ => None,
-            });
-            self.finalise(now, c, source, next);
+        for (source, _) in sources.iter().take(whole).flatten() {
+            self.finalise(now, c, source);
         }
         if let Some((source, _)) = sources.get(whole).copied().flatten() {
             let start = whole.checked_sub(1).and_then(|i| sources.get(i).copied().flatten()).map_or(0, |(_, end)| end);
@@ -319,11 +315,11 @@ impl Server<'_> {
         self.make_runnable(c);
     }
 
-    /// Makes the state real that `render` moved to. `next` is where a later source takes the job up again.
-    fn finalise(&mut self, now: Instant, c: u32, source: &Source, next: Option<Job>) {
+    /// Makes the state real that `render` moved to.
+    fn finalise(&mut self, now: Instant, c: u32, source: &Source) {
         match *source {
             Source::Tail(_) | Source::Reply(_) | Source::Presence(_) => {}
-            Source::Job(before) => self.job_advanced(c, before, next),
+            Source::Job(_) => self.job_advanced(c),
             Source::Channel { t, .. } => self.channel_sent(now, c, t),
             Source::Answer(n) => self.release_append(n),
             Source::Watch { .. } => {}
@@ -441,7 +437,7 @@ impl Server<'_> {
             None => self.replies.give(scratch),
         }
         if done > 0 {
-            self.finalise(now, c, source, None);
+            self.finalise(now, c, source);
         }
         if done < taken {
             // The line is gone from the ring in the meantime: it cannot be completed.

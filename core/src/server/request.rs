@@ -346,7 +346,7 @@ impl Server<'_> {
         self.request_queue.remove(&mut self.requests, r);
         if let What::Page { conn, page } = self.requests[r].what
             && page != NIL
-            && self.conns.resolve(conn).is_none_or(|c| self.conns[c].job.page != page)
+            && self.conns.resolve(conn).is_none_or(|c| self.conns[c].page != page)
         {
             self.pages.give(page);
         }

@@ -205,25 +205,27 @@ impl Server<'_> {
         let job = core::mem::replace(&mut self.conns[c].job, Job::NONE);
         self.conns[c].page_asked = false;
         self.holders.remove(&mut self.conns, c);
-        if job.page != NIL {
-            self.pages.give(job.page);
-            self.unstall();
-        }
+        self.release_page(c, NIL);
         self.hold_for_job(&job.task, false);
     }
 
-    /// The job's lines since `before` are sent: gives back a page that is done with, and ends a finished job. `next` is where lines
-    /// that are sent too went on from there.
-    pub(super) fn job_advanced(&mut self, c: u32, before: Job, next: Option<Job>) {
-        let job = next.unwrap_or(self.conns[c].job);
-        if before.page != NIL && before.page != job.page {
-            self.pages.give(before.page);
+    /// Gives back the staging block of a connection, unless it is the one still `used`.
+    pub(super) fn release_page(&mut self, c: u32, used: u32) {
+        if self.conns[c].page != NIL && self.conns[c].page != used {
+            let page = core::mem::replace(&mut self.conns[c].page, NIL);
+            self.pages.give(page);
             self.holders.remove(&mut self.conns, c);
             self.unstall();
         }
-        if next.is_some() {
+    }
+
+    /// All lines of the job so far are sent: gives back a page that is done with, and ends a finished job.
+    pub(super) fn job_advanced(&mut self, c: u32) {
+        let job = self.conns[c].job;
+        if !job.is_active() {
             return;
         }
+        self.release_page(c, job.page);
         let mut probe = job;
         let finished = !job.wants && matches!(self.job_line(c, &mut probe, &mut []), Step::Done);
         if finished {
@@ -337,9 +339,9 @@ impl Server<'_> {
     fn steal_page(&mut self, c: u32) -> Option<u32> {
         let victim = self.holders.front().filter(|victim| *victim != c)?;
         self.holders.remove(&mut self.conns, victim);
+        let page = core::mem::replace(&mut self.conns[victim].page, NIL);
         let job = &mut self.conns[victim].job;
-        let page = core::mem::replace(&mut job.page, NIL);
-        (job.at, job.len, job.wants, job.more) = (0, 0, true, true);
+        (job.page, job.at, job.len, job.wants, job.more) = (NIL, 0, 0, true, true);
         (page != NIL).then_some(page)
     }
 
@@ -372,6 +374,8 @@ impl Server<'_> {
     }
 
     fn hold_page(&mut self, c: u32, page: u32, len: usize, more: bool) {
+        self.release_page(c, NIL);
+        self.conns[c].page = page;
         let job = &mut self.conns[c].job;
         job.page = page;
         (job.at, job.len, job.more) = (0, len as u16, more);
