@@ -12,6 +12,9 @@ impl Client {
         self.act_at = context.now + self.draw.between(pace / 2, pace * 2);
         if context.healed && !self.healed {
             self.heal(context);
+            if self.wish.is_some() {
+                return;
+            }
         }
         let Some(session) = &self.session else {
             self.wish = Some(Wish::Connect);
