@@ -48,6 +48,8 @@ impl Server<'_> {
         } else if conn.closing {
             // It was told, and does not even read that.
             self.conns[c].reply.start = self.conns[c].reply.end;
+            self.conns[c].tail.start = self.conns[c].tail.end;
+            self.conns[c].sending = false;
             self.wake(c);
             self.timers.set(c, now + ping);
         } else if conn.waiting_on.is_some() || conn.unstored > 0 || conn.awaiting || conn.page_asked {

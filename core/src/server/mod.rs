@@ -320,7 +320,8 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// The next connection that has something to send. It is not named again until it has been `Idle` once.
+    /// The next connection that has something to send. It is not named again until it has been `Idle` once, except when it is to be
+    /// closed: `transmit` then, even if its socket takes nothing.
     pub fn ready(&mut self) -> Option<ConnId> {
         let c = self.ready.pop_front(&mut self.conns)?;
         self.conns[c].sending = true;

@@ -260,6 +260,8 @@ impl Server<'_> {
             self.reply(c, format_args!("ERROR :{reason}"));
         }
         self.conns[c].closing = true;
+        // A socket that takes nothing would never be asked for again; now it is.
+        self.conns[c].sending = false;
         self.wake(c);
     }
 
