@@ -102,7 +102,7 @@ impl Server<'_> {
                         let time = timestamp::format(row.time);
                         let time = core::str::from_utf8(&time).unwrap_or_default();
                         let mut writer = Out::new(out);
-                        let _ = write!(writer, "@batch=h :{server} CHATHISTORY TARGETS {} timestamp={time}\r\n", row.name);
+                        let _ = write!(writer, "@batch=h :{server} CHATHISTORY TARGETS {} {time}\r\n", row.name);
                         let Some(n) = writer.finish() else { return Step::NoRoom };
                         job.at = next;
                         (job.mark, job.after) = (row.time, u64::from(row.channel.0));
