@@ -386,28 +386,14 @@ impl Server<'_> {
                 return;
             }
             Source::Reply(before) => {
-                self.conns[c].reply.start = before.start + taken as u16;
-                let pending = self.conns[c].reply;
-                let rest = self.replies.get(pending.buffer);
-                let rest = rest.get(usize::from(pending.start)..usize::from(pending.end)).unwrap_or_default();
+                let pending = Pending { start: before.start + taken as u16, ..before };
                 let begun = taken > 0 && self.replies.get(before.buffer)[usize::from(pending.start) - 1] != b'\n';
-                if begun && let Some(end) = rest.iter().position(|b| *b == b'\n') {
-                    // The rest of the line must go before anything else: copy it to the tail.
-                    let line = end + 1;
-                    self.keep_tail(c, |server, tail| {
-                        let from = usize::from(pending.start);
-                        let (a, b) = (pending.buffer, tail);
-                        let mut copy = [0; 64];
-                        let mut done = 0;
-                        while done < line {
-                            let n = (line - done).min(copy.len());
-                            copy[..n].copy_from_slice(&server.replies.get(a)[from + done..from + done + n]);
-                            server.replies.get_mut(b)[done..done + n].copy_from_slice(&copy[..n]);
-                            done += n;
-                        }
-                        line
-                    });
-                    self.conns[c].reply.start += line as u16;
+                if begun {
+                    // The rest of the line must go before anything else.
+                    self.conns[c].reply = Pending::default();
+                    self.set_tail(c, pending);
+                } else {
+                    self.conns[c].reply = pending;
                 }
                 return;
             }
@@ -433,7 +419,7 @@ impl Server<'_> {
             done += n;
         }
         match tail {
-            Some((start, end)) => self.conns[c].tail = Pending { buffer: scratch, start, end },
+            Some((start, end)) => self.set_tail(c, Pending { buffer: scratch, start, end }),
             None => self.replies.give(scratch),
         }
         if done > 0 {
@@ -534,14 +520,12 @@ impl Server<'_> {
         (used, full)
     }
 
-    /// Fills a tail buffer.
-    fn keep_tail(&mut self, c: u32, fill: impl FnOnce(&mut Self, u32) -> usize) {
-        match self.replies.take() {
-            Some(buffer) => {
-                let end = fill(self, buffer);
-                self.conns[c].tail = Pending { buffer, start: 0, end: end as u16 };
-            }
-            None => self.abort(c),
+    /// What must be sent before anything else, after what had to be before it is sent.
+    fn set_tail(&mut self, c: u32, tail: Pending) {
+        let sent = core::mem::replace(&mut self.conns[c].tail, tail);
+        if sent.buffer != NIL {
+            self.replies.give(sent.buffer);
+            self.unstall();
         }
     }
 
