@@ -26,11 +26,12 @@ impl Server<'_> {
         }
         self.reserve_time(now);
         self.sweep_guests();
-        self.go_on_removing(now);
         for _ in 0..PER_POLL {
             let Some(c) = self.runnable.pop_front(&mut self.conns) else { break };
             self.run(now, c);
         }
+        // After the commands that begin removals: nothing else may call before they have gone a step.
+        self.go_on_removing(now);
     }
 
     /// A connection's deadline: flood control lets it go on, or it has been silent too long.
