@@ -52,7 +52,7 @@ fn check(client: &mut Client, request: &str, expected: &[&str]) {
 
 /// What a page of at most `limit` of these messages holds, oldest first: it never ends inside a run of equal times. It is cut
 /// shorter, or, where one run alone exceeds the limit, goes on to its end. `newest` says from which end it is taken.
-fn page<'l>(of: &'l [Line], limit: usize, newest: bool) -> Vec<&'l str> {
+fn page(of: &[Line], limit: usize, newest: bool) -> Vec<&str> {
     let mut runs: Vec<&[Line]> = of.chunk_by(|a, b| a.tag("time") == b.tag("time")).collect();
     if newest {
         runs.reverse();
@@ -234,9 +234,10 @@ fn kept_entries_are_bounded(world: &mut dyn World) {
     });
     let mut ann = world.register("ann");
     ann.join("#room");
-    for n in 0..200 {
-        ann.say("#room", format!("{n:03}"));
+    for n in 0..2000 {
+        ann.send(format_args!("PRIVMSG #room :{n:04}"));
     }
+    ann.expect_text("1999");
     let mut kept = Vec::new();
     let mut page = ann.history("LATEST #room * 100");
     while let Some(first) = page.iter().find(|l| l.is("PRIVMSG")).cloned() {
@@ -244,8 +245,9 @@ fn kept_entries_are_bounded(world: &mut dyn World) {
         page = ann.history(&format!("BEFORE #room {} 100", msgid(&first)));
     }
     assert!(kept.is_sorted(), "{kept:?}");
-    assert_eq!(kept.last().map(String::as_str), Some("199"));
-    assert!(kept.len() >= 40 && kept.len() <= 100, "{} kept", kept.len());
+    assert_eq!(kept.last().map(String::as_str), Some("1999"));
+    // A store may delete in larger steps, so that the work is shared by many messages.
+    assert!(kept.len() >= 45 && kept.len() <= 700, "{} kept", kept.len());
 }
 
 fn event_playback(world: &mut dyn World) {

@@ -222,7 +222,7 @@ fn the_small_ones(world: &mut dyn World) {
             .param(1)
             .starts_with("soqet")
     );
-    assert!(ann.ask("TIME", "391").len() == 1);
+    ann.ask("TIME", "391");
     assert!(ann.ask("INFO", "374").len() > 1);
     assert_eq!(ann.ask("PING a:b", "PONG")[0].text(), "a:b");
     ann.send("NOSUCHCOMMAND x");

@@ -134,6 +134,11 @@ fn tagmsg(world: &mut dyn World) {
     let got = bob.expect_command("TAGMSG");
     assert_eq!((got.nick(), got.param(0)), ("ann", "#room"));
     assert_eq!(got.tag("+typing"), Some("active"));
+    ann.send("@+draft/react=yes TAGMSG bob");
+    assert_eq!(
+        bob.expect_command("TAGMSG").tag("+draft/react"),
+        Some("yes")
+    );
     ann.send("@+typing=done TAGMSG bob");
     assert_eq!(bob.expect_command("TAGMSG").tag("+typing"), Some("done"));
     old.expect_none("TAGMSG without message-tags", |l| l.is("TAGMSG"));

@@ -77,7 +77,8 @@ fn create_and_join(world: &mut dyn World) {
         ("#Room", "bob", Some("bob"))
     );
     assert_eq!(names(&mut bob, "#room"), ["bob", "~@ann"]);
-    ann.join("#one,#two");
+    ann.send("JOIN #one,#two");
+    ann.expect("the first room", |l| l.is("366") && l.param(1) == "#one");
     ann.expect("the second room", |l| l.is("366") && l.param(1) == "#two");
 }
 
@@ -426,8 +427,6 @@ fn forbidden_room_names(world: &mut dyn World) {
         "",
         "&room",
         "#a\u{7}b",
-        "#a*",
-        "#a?",
         "#\u{200b}",
         "#a\u{202e}b",
         &format!("#{}", "x".repeat(200)),
