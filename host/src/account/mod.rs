@@ -89,7 +89,8 @@ fn perform(
     exchange: &mut Exchange,
 ) -> Result<String, Failure> {
     let iterations = settings.file.config().iterations;
-    let mut change = |line: String| exchange.request(&line).map(|answer| answer.text + "\n");
+    let mut change =
+        |line: String, done: String| exchange.request(&line).map(|_| format!("{done}.\n"));
     match command {
         AccountCommand::Add {
             name,
@@ -99,12 +100,15 @@ fn perform(
         } => {
             let titles = join_titles(titles)?;
             let verifier = password::new_verifier(name, *password_stdin, iterations)?;
-            let mut text = change(format!("ACCOUNT ADD {name} :{verifier}"))?;
+            let added = format!("Account {name} is added");
+            let mut text = change(format!("ACCOUNT ADD {name} :{verifier}"), added)?;
             if !titles.is_empty() {
-                text += &change(format!("ACCOUNT TITLE {name} :{titles}"))?;
+                let titled = format!("Its titles are {titles}");
+                text += &change(format!("ACCOUNT TITLE {name} :{titles}"), titled)?;
             }
             if *owner {
-                text += &change(format!("ACCOUNT OWNER {name}"))?;
+                let owning = "It is an owner of the server".to_owned();
+                text += &change(format!("ACCOUNT OWNER {name}"), owning)?;
             }
             Ok(text)
         }
@@ -113,15 +117,34 @@ fn perform(
             password_stdin,
         } => {
             let verifier = password::new_verifier(name, *password_stdin, iterations)?;
-            change(format!("ACCOUNT PASSWD {name} :{verifier}"))
+            let changed = format!("The password of {name} is changed");
+            change(format!("ACCOUNT PASSWD {name} :{verifier}"), changed)
         }
         AccountCommand::Title { name, titles } => {
-            change(format!("ACCOUNT TITLE {name} :{}", join_titles(titles)?))
+            let titles = join_titles(titles)?;
+            let titled = if titles.is_empty() {
+                format!("{name} has no titles now")
+            } else {
+                format!("The titles of {name} are {titles}")
+            };
+            change(format!("ACCOUNT TITLE {name} :{titles}"), titled)
         }
-        AccountCommand::Owner { name } => change(format!("ACCOUNT OWNER {name}")),
-        AccountCommand::Disable { name } => change(format!("ACCOUNT DISABLE {name}")),
-        AccountCommand::Enable { name } => change(format!("ACCOUNT ENABLE {name}")),
-        AccountCommand::Remove { name, .. } => change(format!("ACCOUNT REMOVE {name}")),
+        AccountCommand::Owner { name } => change(
+            format!("ACCOUNT OWNER {name}"),
+            format!("{name} is an owner of the server"),
+        ),
+        AccountCommand::Disable { name } => change(
+            format!("ACCOUNT DISABLE {name}"),
+            format!("{name} is disabled and cannot log in"),
+        ),
+        AccountCommand::Enable { name } => change(
+            format!("ACCOUNT ENABLE {name}"),
+            format!("{name} can log in again"),
+        ),
+        AccountCommand::Remove { name, .. } => change(
+            format!("ACCOUNT REMOVE {name}"),
+            format!("Account {name} is removed"),
+        ),
         AccountCommand::List { prefix, json } => {
             let line = match prefix {
                 Some(prefix) => format!("ACCOUNT LIST {prefix}"),
