@@ -40,6 +40,11 @@ impl Client {
             && line.command != "BATCH"
         {
             match session.batches.get_mut(batch) {
+                // An answer is used as it comes; history waits to be judged as a page.
+                Some(batch) if batch.kind == "labeled-response" => {
+                    batch.lines.push(line.clone());
+                    self.line(&line, context);
+                }
                 Some(batch) => batch.lines.push(line),
                 None => context.oracle.object(format!(
                     "{} was sent a line of no batch: {line:?}",
@@ -99,12 +104,7 @@ impl Client {
         match batch.kind.as_str() {
             "chathistory" => self.page_came(&batch.target, &batch.lines, context),
             "draft/chathistory-targets" => self.targets_came(&batch.lines, context),
-            _ => {
-                self.answer(batch.ask, &batch.lines, context);
-                for line in &batch.lines {
-                    self.line(line, context);
-                }
-            }
+            _ => self.answer(batch.ask, &batch.lines, context),
         }
     }
 
