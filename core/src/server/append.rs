@@ -132,7 +132,7 @@ impl Server<'_> {
         let entry: Entry<'_> = postcard::from_bytes(body).ok()?;
         let change = match &append.effect {
             Brings::None => Change::None,
-            Brings::Member { account, flags } => Change::Member { account: *account, flags: flags.bits() },
+            Brings::Member { account, flags, .. } => Change::Member { account: *account, flags: flags.bits() },
             Brings::Topic => Change::Topic { text: entry.text, by: entry.nick },
             Brings::Modes { modes, key, limit } => Change::Modes { modes: modes.bits(), key, limit: *limit },
             Brings::Ban(mask) => Change::Ban { mask, by: entry.nick },
@@ -383,7 +383,7 @@ impl Server<'_> {
             Brings::Unban(mask) => {
                 self.remove_ban(ch, &mask);
             }
-            Brings::Member { account, flags } => {
+            Brings::Member { account, flags, read } => {
                 self.channels[ch].roster = self.channels[ch].roster.wrapping_add(1);
                 if let Shape::Room { members, .. } = &mut self.channels[ch].shape {
                     match kind {
@@ -399,7 +399,7 @@ impl Server<'_> {
                 match (self.member_of(a, ch), kind) {
                     (Some(m), Kind::Part | Kind::Kick) => self.leave(m, seq),
                     (None, Kind::Join) => {
-                        let record = MemberRecord { flags: flags.bits(), ..MemberRecord::default() };
+                        let record = MemberRecord { flags: flags.bits(), read, ..MemberRecord::default() };
                         match self.install_member(a, ch, &record) {
                             Some(m) => {
                                 self.members[m].delivered = seq;

@@ -231,7 +231,8 @@ pub(super) enum Reported {
 pub(super) enum Effect {
     #[default]
     None,
-    Member { account: AccountId, flags: MemberFlags },
+    /// A membership, and the marker it begins with.
+    Member { account: AccountId, flags: MemberFlags, read: Marker },
     Topic,
     Modes { modes: RoomModes, key: Text<KEY_MAX>, limit: u32 },
     Ban(Text<MASK_MAX>),

@@ -5,7 +5,7 @@ use super::{Link, Protocol};
 use crate::id::{AccountId, ChannelId, Handle};
 use crate::irc::caps::Caps;
 use crate::name::Nick;
-use crate::store::DirectRow;
+use crate::store::{DirectRow, Marker};
 use crate::tables::{self, List, NIL, linked};
 use crate::time::Instant;
 
@@ -30,8 +30,8 @@ pub(super) enum Memo {
     None,
     /// No such account, channel or member (a hash of what was sought).
     Absent(u64),
-    /// The membership of an account that is not online.
-    Member { channel: ChannelId, account: AccountId, flags: u8 },
+    /// The membership of an account that is not online, or is none any more and keeps its marker.
+    Member { channel: ChannelId, account: AccountId, flags: u8, read: Marker },
     /// The write that the command wanted is stored.
     Done,
     /// The write that the command wanted was refused.

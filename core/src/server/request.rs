@@ -8,8 +8,8 @@ use super::login::Progress;
 use crate::id::{AccountId, ChannelId, Handle, Ticket, TicketKind};
 use crate::name::{DISPLAY_MAX, Nick, RoomName, TITLES_MAX};
 use crate::store::{
-    AccountChange, AccountFlags, AccountRecord, BanRow, ChannelKey, ChannelRecord, Effect, Operation, Outcome, Reason, Settings,
-    Verifier, next_row,
+    AccountChange, AccountFlags, AccountRecord, BanRow, ChannelKey, ChannelRecord, Effect, Marker, Operation, Outcome, Reason,
+    Settings, Verifier, next_row,
 };
 use crate::tables::{self, List, NIL, linked};
 use crate::text::Text;
@@ -312,9 +312,9 @@ impl Server<'_> {
                 let memo = match member {
                     Some(member) => {
                         self.member_found(channel, account, &member);
-                        Memo::Member { channel, account, flags: member.flags }
+                        Memo::Member { channel, account, flags: member.flags, read: member.read }
                     }
-                    None => Memo::Member { channel, account, flags: 0 },
+                    None => Memo::Member { channel, account, flags: 0, read: Marker::default() },
                 };
                 self.memo_for_waiters(r, memo);
             }

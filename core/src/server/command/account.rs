@@ -13,7 +13,7 @@ use super::Found;
 use crate::id::AccountId;
 use crate::irc::message::Message;
 use crate::name::{self, Nick};
-use crate::store::{AccountFlags, AccountRecord, Kind, MemberFlags, MembershipRow, Outcome, Reason, Verifier, next_row};
+use crate::store::{AccountFlags, AccountRecord, Kind, Marker, MemberFlags, MembershipRow, Outcome, Reason, Verifier, next_row};
 use crate::tables::NIL;
 use crate::text::Text;
 use crate::time::Instant;
@@ -268,7 +268,7 @@ impl Server<'_> {
                             tags: "",
                             subject: "",
                             text: "Gone for good",
-                            brings: Brings::Member { account: id, flags: MemberFlags::empty() },
+                            brings: Brings::Member { account: id, flags: MemberFlags::empty(), read: Marker::default() },
                             label: "",
                             awaited: false,
                         };

@@ -13,7 +13,7 @@ use crate::irc::message::Message;
 use crate::irc::mode::RoomModes;
 use crate::irc::numeric::*;
 use crate::name::{self, REASON_MAX, RoomName, TOPIC_MAX};
-use crate::store::{Kind, MemberFlags, Reason};
+use crate::store::{Kind, Marker, MemberFlags, Reason};
 use crate::tables::List;
 use crate::text::Text;
 use crate::time::Instant;
@@ -105,6 +105,10 @@ impl Server<'_> {
             self.numeric(c, ERR_TOOMANYCHANNELS, format_args!("{shown} :The server has no room for another membership now"));
             return Flow::Done;
         }
+        let read = match self.conns[c].memo {
+            Memo::Member { read, .. } => read,
+            _ => Marker::default(),
+        };
         let mut new = MemberFlags::JOINED;
         if founder {
             new |= MemberFlags::FOUNDER | MemberFlags::OPERATOR;
@@ -118,7 +122,7 @@ impl Server<'_> {
             tags: "",
             subject: "",
             text,
-            brings: Brings::Member { account, flags: new },
+            brings: Brings::Member { account, flags: new, read },
             label: "",
             awaited: true,
         };
@@ -201,7 +205,7 @@ impl Server<'_> {
         };
         let account = self.account_id(c);
         let reason: Text<REASON_MAX> = Text::truncated(reason);
-        self.append_change(now, c, ch, Kind::Part, "", &reason, Brings::Member { account, flags: MemberFlags::empty() })
+        self.append_change(now, c, ch, Kind::Part, "", &reason, Brings::Member { account, flags: MemberFlags::empty(), read: Marker::default() })
     }
 
     pub(super) fn topic(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
@@ -248,7 +252,7 @@ impl Server<'_> {
         let own = self.nick_copy(c);
         let reason: Text<REASON_MAX> = Text::truncated(m.param(2).filter(|reason| !reason.is_empty()).unwrap_or(&own));
         let (name, account) = (self.accounts[who].name, self.accounts[who].id);
-        self.append_change(now, c, ch, Kind::Kick, &name, &reason, Brings::Member { account, flags: MemberFlags::empty() })
+        self.append_change(now, c, ch, Kind::Kick, &name, &reason, Brings::Member { account, flags: MemberFlags::empty(), read: Marker::default() })
     }
 
     pub(super) fn invite(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
@@ -297,7 +301,7 @@ impl Server<'_> {
             return Flow::Done;
         }
         let account = self.accounts[who].id;
-        let brings = Brings::Member { account, flags: flags | MemberFlags::INVITED };
+        let brings = Brings::Member { account, flags: flags | MemberFlags::INVITED, read: Marker::default() };
         let draft = Draft { kind: Kind::Invite, tags: "", subject: &name, text: "", brings, label: "", awaited: true };
         let a = self.conns[c].account;
         self.conns[c].memo = Memo::None;

@@ -201,7 +201,7 @@ impl Server<'_> {
         }
         let (channel, account): (ChannelId, AccountId) = (self.channels[ch].id, self.accounts[a].id);
         match self.conns[c].memo {
-            Memo::Member { channel: of, account: who, flags } if of == channel && who == account => {
+            Memo::Member { channel: of, account: who, flags, .. } if of == channel && who == account => {
                 Found::Is(MemberFlags::from_bits_truncate(flags))
             }
             Memo::Refused(reason) => Found::Failed(reason),

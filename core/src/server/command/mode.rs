@@ -10,7 +10,7 @@ use crate::irc::message::Message;
 use crate::irc::mode::{self, Change, Mode, ModeError, RoomModes};
 use crate::irc::numeric::*;
 use crate::name::{self, KEY_MAX, MASK_MAX, RoomName};
-use crate::store::{Kind, MemberFlags};
+use crate::store::{Kind, Marker, MemberFlags};
 use crate::text::Text;
 use crate::time::Instant;
 
@@ -206,7 +206,7 @@ impl Server<'_> {
                 }
                 subject.push_str(" ");
                 subject.push_str(&self.accounts[who].name);
-                Brings::Member { account: self.accounts[who].id, flags: new }
+                Brings::Member { account: self.accounts[who].id, flags: new, read: Marker::default() }
             }
         };
         self.append_change(now, c, ch, Kind::Mode, &subject, "", brings)
