@@ -199,16 +199,24 @@ impl Server<'_> {
         false
     }
 
-    /// Whether nothing of a channel is under way to or from anybody.
-    fn is_quiet(&mut self, ch: u32) -> bool {
+    /// Whether everybody attached to a channel was sent all of it.
+    fn is_caught_up(&self, ch: u32) -> bool {
         let mut next = self.channels[ch].attachments.front();
         while let Some(t) = next {
             let attachment = &self.attachments[t];
-            let caught_up = self.history.at_head(ch, attachment.cursor);
-            if !caught_up || attachment.intro.is_linked() || attachment.own > attachment.seen {
+            let introducing = attachment.intro.is_linked() || self.conns[attachment.conn].job.introduces(t);
+            if !self.history.at_head(ch, attachment.cursor) || introducing || attachment.own > attachment.seen {
                 return false;
             }
             next = List::<1>::next(&self.attachments, t);
+        }
+        true
+    }
+
+    /// Whether nothing of a channel is under way to or from anybody.
+    fn is_quiet(&mut self, ch: u32) -> bool {
+        if !self.is_caught_up(ch) {
+            return false;
         }
         let mut quiet = true;
         let mut next = self.channels[ch].members.front();
@@ -312,8 +320,10 @@ impl Server<'_> {
         if let Some(m) = self.member_of(a, ch) {
             return Some(m);
         }
-        if self.members.is_full() {
-            self.evict_an_account();
+        if self.members.is_full() && !self.evict_an_account() {
+            self.pin_channel(ch);
+            self.evict_a_channel();
+            self.unpin_channel(ch);
         }
         let m = self.members.insert(Member {
             account: a,
@@ -374,6 +384,9 @@ impl Server<'_> {
         if let Some(t) = self.attachment_of(c, ch) {
             return Some(t);
         }
+        if self.attachments.is_full() {
+            self.free_attachments(ch);
+        }
         let cursor = cursor.unwrap_or_else(|| self.history.head(ch));
         let seen = self.channels[ch].last;
         let t = self.attachments.insert(Attachment {
@@ -388,6 +401,23 @@ impl Server<'_> {
         self.channels[ch].attachments.push_back(&mut self.attachments, t);
         self.channels[ch].flagged = false;
         Some(t)
+    }
+
+    /// Takes the cursors of a direct chat away whose readers have caught up, the longest unused first, but not those of `keep`: who is
+    /// online gets another with the next message.
+    fn free_attachments(&mut self, keep: u32) {
+        let mut candidate = self.idle_channels.front();
+        for _ in 0..EVICTION_TRIES {
+            let Some(ch) = candidate else { return };
+            candidate = List::<0>::next(&self.channels, ch);
+            let held = !self.channels[ch].attachments.is_empty();
+            if ch != keep && held && !self.channels[ch].is_room() && self.is_caught_up(ch) {
+                while let Some(t) = self.channels[ch].attachments.front() {
+                    self.detach(t);
+                }
+                return;
+            }
+        }
     }
 
     /// Takes a cursor away.
