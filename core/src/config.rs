@@ -61,6 +61,8 @@ pub struct Config<'a> {
     pub flood: Rate,
     /// Registrations from one address.
     pub register_rate: Rate,
+    /// Rooms made by one account.
+    pub room_rate: Rate,
     /// Failed logins to one account from one address.
     pub login_rate: Rate,
     /// Failed logins from one address, and (ten times as many) to one account from everywhere.
@@ -98,6 +100,10 @@ impl Config<'_> {
         register_rate: Rate {
             burst: 40,
             every_ms: 10_000,
+        },
+        room_rate: Rate {
+            burst: 20,
+            every_ms: 60_000,
         },
         login_rate: Rate {
             burst: 5,

@@ -4,7 +4,9 @@ use core::fmt;
 
 use crate::auth::throttle::Throttle;
 use crate::history::{Block, Log, Payer};
-use crate::server::{Account, Append, Attachment, Ban, Channel, Conn, Credential, Member, Request, Watch};
+use crate::server::{
+    Account, Append, Attachment, Ban, Channel, Conn, Credential, Member, Request, Watch,
+};
 use crate::tables::{Cell, Slot, Timer};
 
 /// How many of everything. What one costs is the size of its slot: see [`bytes`].
@@ -223,7 +225,11 @@ impl Capacities {
         Sizes {
             buffer_size: self.buffer_size,
             page_size: self.page_size,
-            blocks_per_channel: if self.blocks / 4 > 1 { self.blocks / 4 } else { 1 },
+            blocks_per_channel: if self.blocks / 4 > 1 {
+                self.blocks / 4
+            } else {
+                1
+            },
         }
     }
 }
@@ -231,8 +237,16 @@ impl Capacities {
 impl Memory<'_> {
     /// Whether a server can work at all with this.
     pub(crate) fn check(&self) -> Result<(), Undersized> {
-        let Sizes { buffer_size, page_size, .. } = self.sizes;
-        let block_size = self.history.len().checked_div(self.blocks.len()).unwrap_or(0);
+        let Sizes {
+            buffer_size,
+            page_size,
+            ..
+        } = self.sizes;
+        let block_size = self
+            .history
+            .len()
+            .checked_div(self.blocks.len())
+            .unwrap_or(0);
         let checks = [
             (self.conns.is_empty(), "connections"),
             (self.accounts.len() < 3, "accounts: at least 3"),
@@ -244,13 +258,28 @@ impl Memory<'_> {
             (self.credentials.is_empty(), "handshakes"),
             (self.throttles.is_empty(), "throttles"),
             (buffer_size < 1024, "buffer_size: at least 1024"),
-            (buffer_size > 32 * 1024 || page_size > 32 * 1024, "buffer_size and page_size: at most 32768"),
-            (self.lines.len() < 2 * buffer_size || self.replies.len() < 2 * buffer_size, "buffers: at least 2"),
-            (self.bodies.len() < 2 * buffer_size, "appends and handshakes: at least 2 together"),
+            (
+                buffer_size > 32 * 1024 || page_size > 32 * 1024,
+                "buffer_size and page_size: at most 32768",
+            ),
+            (
+                self.lines.len() < 2 * buffer_size || self.replies.len() < 2 * buffer_size,
+                "buffers: at least 2",
+            ),
+            (
+                self.bodies.len() < 2 * buffer_size,
+                "appends and handshakes: at least 2 together",
+            ),
             (page_size < buffer_size, "page_size: at least buffer_size"),
             (self.pages.len() < page_size, "pages"),
-            (self.logs.len() < self.channels.len(), "logs: as many as channels"),
-            (self.timers.len() < self.conns.len(), "timers: as many as connections"),
+            (
+                self.logs.len() < self.channels.len(),
+                "logs: as many as channels",
+            ),
+            (
+                self.timers.len() < self.conns.len(),
+                "timers: as many as connections",
+            ),
             (block_size < buffer_size, "block_size: at least buffer_size"),
         ];
         match checks.into_iter().find(|(wrong, _)| *wrong) {

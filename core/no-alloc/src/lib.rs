@@ -26,7 +26,7 @@ static TRANSMIT: fn(&mut S, Instant, ConnId, &mut [u8]) -> Sent = S::transmit;
 #[used]
 static SENT: fn(&mut S, Instant, ConnId, usize) = S::sent;
 #[used]
-static CLOSE: fn(&mut S, Instant, ConnId, &str) = S::close;
+static CLOSE: fn(&mut S, Instant, ConnId) = S::close;
 #[used]
 static READY: fn(&mut S) -> Option<ConnId> = S::ready;
 #[used]

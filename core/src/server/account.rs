@@ -62,7 +62,10 @@ pub struct Account {
     pub(super) idle: tables::Link,
 }
 
-linked!(Account { 0: by_stamp, 1: idle });
+linked!(Account {
+    0: by_stamp,
+    1: idle
+});
 
 impl Account {
     /// Whether others see it away: offline, or every device away.

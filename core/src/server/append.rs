@@ -9,7 +9,10 @@ use super::request::retry_pause;
 use crate::id::{AccountId, MsgId, Seq, Ticket, TicketKind};
 use crate::irc::caps::Caps;
 use crate::name::{Nick, RoomName};
-use crate::store::{self, AccountFlags, Change, Effect, Entry, Kind, MemberFlags, MemberRecord, Operation, Outcome, Reason};
+use crate::store::{
+    self, AccountFlags, Change, Effect, Entry, Kind, MemberFlags, MemberRecord, Operation, Outcome,
+    Reason,
+};
 use crate::tables::{List, NIL};
 use crate::text::Text;
 use crate::time::Instant;
@@ -29,8 +32,17 @@ pub(super) struct Draft<'e> {
 
 impl Server<'_> {
     /// Sends an entry of account `a` (from connection `c`, if any) to the store. False when there is no slot just now.
-    pub(super) fn append(&mut self, now: Instant, c: u32, a: u32, ch: u32, draft: Draft<'_>) -> bool {
-        let Some(body) = self.bodies.take() else { return self.stall(c) };
+    pub(super) fn append(
+        &mut self,
+        now: Instant,
+        c: u32,
+        a: u32,
+        ch: u32,
+        draft: Draft<'_>,
+    ) -> bool {
+        let Some(body) = self.bodies.take() else {
+            return self.stall(c);
+        };
         let unix = self.clock.unix(now);
         let msgid = self.next_msgid(unix);
         let account = &self.accounts[a];
@@ -45,11 +57,13 @@ impl Server<'_> {
             subject: draft.subject,
             text: draft.text,
         };
-        let written = postcard::to_slice(&entry, self.bodies.get_mut(body)).map(|bytes| bytes.len());
+        let written =
+            postcard::to_slice(&entry, self.bodies.get_mut(body)).map(|bytes| bytes.len());
         let Ok(len) = written else {
             // Longer than a buffer can only be what the line limits let through in tags on a small board: they are dropped.
             self.bodies.give(body);
-            return draft.tags.is_empty() || self.append(now, c, a, ch, Draft { tags: "", ..draft });
+            return draft.tags.is_empty()
+                || self.append(now, c, a, ch, Draft { tags: "", ..draft });
         };
         let append = Append {
             conn: (c != NIL).then(|| self.conns.handle(c)),
@@ -98,10 +112,17 @@ impl Server<'_> {
             Brings::Modes { .. } | Brings::Ban(_) | Brings::Unban(_) => self.channels[ch].held = on,
             Brings::Member { .. } if kind == Kind::Join => {
                 let joining = self.channels[ch].joining;
-                self.channels[ch].joining = if on { joining + 1 } else { joining.saturating_sub(1) };
+                self.channels[ch].joining = if on {
+                    joining + 1
+                } else {
+                    joining.saturating_sub(1)
+                };
             }
             Brings::Member { account, .. } => {
-                if let Some(m) = self.account_by_id(account).and_then(|a| self.member_of(a, ch)) {
+                if let Some(m) = self
+                    .account_by_id(account)
+                    .and_then(|a| self.member_of(a, ch))
+                {
                     self.members[m].pending = on;
                 }
             }
@@ -122,20 +143,40 @@ impl Server<'_> {
     pub(super) fn next_append(&mut self, now: Instant) -> Option<Effect<'_>> {
         self.append_queue.front()?;
         let time = self.clock.unix(now);
-        if self.settings.is_none_or(|settings| time >= settings.time_reserved) {
+        if self
+            .settings
+            .is_none_or(|settings| time >= settings.time_reserved)
+        {
             return None;
         }
         let n = self.append_queue.pop_front(&mut self.appends)?;
         self.appends[n].stage = Stage::Issued;
         let append = &self.appends[n];
-        let body = self.bodies.get(append.body).get(..usize::from(append.body_len)).unwrap_or_default();
+        let body = self
+            .bodies
+            .get(append.body)
+            .get(..usize::from(append.body_len))
+            .unwrap_or_default();
         let entry: Entry<'_> = postcard::from_bytes(body).ok()?;
         let change = match &append.effect {
             Brings::None => Change::None,
-            Brings::Member { account, flags, .. } => Change::Member { account: *account, flags: flags.bits() },
-            Brings::Topic => Change::Topic { text: entry.text, by: entry.nick },
-            Brings::Modes { modes, key, limit } => Change::Modes { modes: modes.bits(), key, limit: *limit },
-            Brings::Ban(mask) => Change::Ban { mask, by: entry.nick },
+            Brings::Member { account, flags, .. } => Change::Member {
+                account: *account,
+                flags: flags.bits(),
+            },
+            Brings::Topic => Change::Topic {
+                text: entry.text,
+                by: entry.nick,
+            },
+            Brings::Modes { modes, key, limit } => Change::Modes {
+                modes: modes.bits(),
+                key,
+                limit: *limit,
+            },
+            Brings::Ban(mask) => Change::Ban {
+                mask,
+                by: entry.nick,
+            },
             Brings::Unban(mask) => Change::Unban { mask },
         };
         let operation = Operation::Append(store::Append {
@@ -146,7 +187,10 @@ impl Server<'_> {
             change,
             keep: self.config.history,
         });
-        Some(Effect { ticket: Ticket(TicketKind::Append, self.appends.handle(n)), operation })
+        Some(Effect {
+            ticket: Ticket(TicketKind::Append, self.appends.handle(n)),
+            operation,
+        })
     }
 
     /// The store's answer to an append.
@@ -194,7 +238,10 @@ impl Server<'_> {
     pub(super) fn appends_unstored(&self) -> bool {
         (0..self.appends.high_water()).any(|n| {
             self.appends.in_use(n)
-                && matches!(self.appends[n].stage, Stage::Queued | Stage::Issued | Stage::Retry(_) | Stage::Held { .. })
+                && matches!(
+                    self.appends[n].stage,
+                    Stage::Queued | Stage::Issued | Stage::Retry(_) | Stage::Held { .. }
+                )
         })
     }
 
@@ -227,7 +274,15 @@ impl Server<'_> {
     }
 
     fn publish(&mut self, n: u32, seq: Seq, time: u64) {
-        let Append { channel: ch, effect, body, body_len, conn, guest, .. } = self.appends[n];
+        let Append {
+            channel: ch,
+            effect,
+            body,
+            body_len,
+            conn,
+            guest,
+            ..
+        } = self.appends[n];
         let kind = self.appends[n].kind.unwrap_or(Kind::Notice);
         let sender = self.appends[n].sender;
         let conn = conn.and_then(|handle| self.conns.resolve(handle));
@@ -235,15 +290,21 @@ impl Server<'_> {
         self.channels[ch].last = seq;
         self.channels[ch].last_time = time;
         let keep = u64::from(self.config.history);
-        self.channels[ch].first = self.channels[ch].first.max(Seq((seq.0 + 1).saturating_sub(keep).max(1)));
+        self.channels[ch].first = self.channels[ch]
+            .first
+            .max(Seq((seq.0 + 1).saturating_sub(keep).max(1)));
 
         let bodies = self.bodies.lend();
         let start = body as usize * self.bodies.size();
-        let bytes = bodies.get(start..start + usize::from(body_len)).unwrap_or_default();
-        let pushed = postcard::from_bytes::<Entry<'_>>(bytes).ok().and_then(|entry| {
-            let entry = Entry { seq, time, ..entry };
-            self.push_entry(ch, &entry, guest, false)
-        });
+        let bytes = bodies
+            .get(start..start + usize::from(body_len))
+            .unwrap_or_default();
+        let pushed = postcard::from_bytes::<Entry<'_>>(bytes)
+            .ok()
+            .and_then(|entry| {
+                let entry = Entry { seq, time, ..entry };
+                self.push_entry(ch, &entry, guest, false)
+            });
         self.bodies.restore(bodies);
 
         if let Some(cursor) = pushed
@@ -261,7 +322,10 @@ impl Server<'_> {
         let echoes = matches!(kind, Kind::Privmsg | Kind::Notice | Kind::Tagmsg);
         let label = !self.appends[n].label.is_empty();
         let (wants_echo, attached) = conn.map_or((false, false), |c| {
-            (self.conns[c].caps.contains(Caps::ECHO_MESSAGE), self.attachment_of(c, ch).is_some())
+            (
+                self.conns[c].caps.contains(Caps::ECHO_MESSAGE),
+                self.attachment_of(c, ch).is_some(),
+            )
         });
         let stage = match conn {
             Some(_) if echoes && !wants_echo && label => Some(Stage::Acknowledge),
@@ -312,7 +376,9 @@ impl Server<'_> {
         let mut flags = crate::history::Flags::empty();
         flags.set(crate::history::Flags::GUEST, guest);
         flags.set(crate::history::Flags::TRANSIENT, transient);
-        self.history.push(ch, payer, entry, target, self.config.server_name, flags).ok()
+        self.history
+            .push(ch, payer, entry, target, self.config.server_name, flags)
+            .ok()
     }
 
     /// What is only typed now and kept nowhere goes straight into the ring.
@@ -347,7 +413,10 @@ impl Server<'_> {
         while let Some(t) = next {
             next = List::<1>::next(&self.attachments, t);
             let c = self.attachments[t].conn;
-            self.conns[c].members_of.dirty.push_back(&mut self.attachments, t);
+            self.conns[c]
+                .members_of
+                .dirty
+                .push_back(&mut self.attachments, t);
             self.wake(c);
         }
         self.channels[ch].flagged = true;
@@ -369,13 +438,23 @@ impl Server<'_> {
     fn apply(&mut self, ch: u32, kind: Kind, sender: AccountId, seq: Seq, brings: &Brings) {
         match *brings {
             Brings::None | Brings::Topic => {}
-            Brings::Modes { modes: new_modes, key: new_key, limit: new_limit } => {
-                if let Shape::Room { modes, key, limit, .. } = &mut self.channels[ch].shape {
+            Brings::Modes {
+                modes: new_modes,
+                key: new_key,
+                limit: new_limit,
+            } => {
+                if let Shape::Room {
+                    modes, key, limit, ..
+                } = &mut self.channels[ch].shape
+                {
                     (*modes, *key, *limit) = (new_modes, new_key, new_limit);
                 }
             }
             Brings::Ban(mask) => {
-                let by = self.account_by_id(sender).map(|a| self.accounts[a].name).unwrap_or_default();
+                let by = self
+                    .account_by_id(sender)
+                    .map(|a| self.accounts[a].name)
+                    .unwrap_or_default();
                 let time = self.channels[ch].last_time;
                 self.remove_ban(ch, &mask);
                 self.install_ban(ch, &mask, &by, time);
@@ -383,7 +462,11 @@ impl Server<'_> {
             Brings::Unban(mask) => {
                 self.remove_ban(ch, &mask);
             }
-            Brings::Member { account, flags, read } => {
+            Brings::Member {
+                account,
+                flags,
+                read,
+            } => {
                 self.channels[ch].roster = self.channels[ch].roster.wrapping_add(1);
                 if let Shape::Room { members, .. } = &mut self.channels[ch].shape {
                     match kind {
@@ -392,20 +475,29 @@ impl Server<'_> {
                         _ => {}
                     }
                 }
-                let Some(a) = self.account_by_id(account) else { return };
+                let Some(a) = self.account_by_id(account) else {
+                    return;
+                };
                 if kind == Kind::Part && self.accounts[a].removal == Removal::Leaving {
                     self.accounts[a].removal = Removal::Next;
                 }
                 match (self.member_of(a, ch), kind) {
                     (Some(m), Kind::Part | Kind::Kick) => self.leave(m, seq),
                     (None, Kind::Join) => {
-                        let record = MemberRecord { flags: flags.bits(), read, ..MemberRecord::default() };
+                        let record = MemberRecord {
+                            flags: flags.bits(),
+                            read,
+                            ..MemberRecord::default()
+                        };
                         match self.install_member(a, ch, &record) {
                             Some(m) => {
                                 self.members[m].delivered = seq;
                                 self.attach_devices(m);
                             }
-                            None => self.close_account(a, "The server has no room for another membership of yours"),
+                            None => self.close_account(
+                                a,
+                                "The server has no room for another membership of yours",
+                            ),
                         }
                     }
                     (Some(m), Kind::Join) => {
@@ -464,7 +556,15 @@ impl Server<'_> {
     }
 
     fn append_refused(&mut self, n: u32, reason: Reason) {
-        let conn = self.appends[n].conn.and_then(|handle| self.conns.resolve(handle));
+        if let Brings::Member { account, .. } = self.appends[n].effect
+            && let Some(a) = self.account_by_id(account)
+            && self.accounts[a].removal == Removal::Leaving
+        {
+            self.accounts[a].removal = Removal::Next;
+        }
+        let conn = self.appends[n]
+            .conn
+            .and_then(|handle| self.conns.resolve(handle));
         match conn {
             Some(c) if !self.appends[n].awaited => {
                 self.settle_append(n, Memo::None);
@@ -479,7 +579,13 @@ impl Server<'_> {
 
     /// The store has answered for good: channel and connection no longer wait.
     fn settle_append(&mut self, n: u32, memo: Memo) {
-        let Append { channel: ch, effect, body, awaited, .. } = self.appends[n];
+        let Append {
+            channel: ch,
+            effect,
+            body,
+            awaited,
+            ..
+        } = self.appends[n];
         let kind = self.appends[n].kind.unwrap_or(Kind::Notice);
         if body != NIL {
             self.bodies.give(body);
@@ -489,7 +595,10 @@ impl Server<'_> {
         self.channels[ch].pending = self.channels[ch].pending.saturating_sub(1);
         self.hold(ch, &effect, kind, false);
         self.settle_channel(ch);
-        if let Some(c) = self.appends[n].conn.and_then(|handle| self.conns.resolve(handle)) {
+        if let Some(c) = self.appends[n]
+            .conn
+            .and_then(|handle| self.conns.resolve(handle))
+        {
             self.conns[c].unstored = self.conns[c].unstored.saturating_sub(1);
             if awaited {
                 self.conns[c].awaiting = false;
@@ -508,7 +617,10 @@ impl Server<'_> {
 
     /// Gives the slot back.
     pub(super) fn release_append(&mut self, n: u32) {
-        if let Some(c) = self.appends[n].conn.and_then(|handle| self.conns.resolve(handle)) {
+        if let Some(c) = self.appends[n]
+            .conn
+            .and_then(|handle| self.conns.resolve(handle))
+        {
             self.conns[c].appends.remove(&mut self.appends, n);
             self.conns[c].append_count = self.conns[c].append_count.saturating_sub(1);
             self.make_runnable(c);
@@ -531,7 +643,10 @@ impl Server<'_> {
                 && seq <= seen
             {
                 if !self.appends[n].label.is_empty()
-                    && matches!(self.appends[n].kind, Some(Kind::Privmsg | Kind::Notice | Kind::Tagmsg))
+                    && matches!(
+                        self.appends[n].kind,
+                        Some(Kind::Privmsg | Kind::Notice | Kind::Tagmsg)
+                    )
                     && !self.conns[c].caps.contains(Caps::ECHO_MESSAGE)
                 {
                     self.appends[n].stage = Stage::Acknowledge;
@@ -547,7 +662,10 @@ impl Server<'_> {
     pub(super) fn orphan_appends(&mut self, c: u32) {
         while let Some(n) = self.conns[c].appends.pop_front(&mut self.appends) {
             self.appends[n].conn = None;
-            if matches!(self.appends[n].stage, Stage::Echo(_) | Stage::Acknowledge | Stage::Failed(_)) {
+            if matches!(
+                self.appends[n].stage,
+                Stage::Echo(_) | Stage::Acknowledge | Stage::Failed(_)
+            ) {
                 self.release_append(n);
             }
         }

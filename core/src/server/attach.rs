@@ -1,9 +1,9 @@
 //! What is in memory: accounts, channels, the memberships of accounts online and the cursors of their connections.
 
+use super::Server;
 use super::account::{Account, Loaded};
 use super::channel::{Attachment, Ban, Channel, Member, Shape};
 use super::conn::Phase;
-use super::Server;
 use crate::history::Cursor;
 use crate::id::{AccountId, ChannelId, Seq};
 use crate::irc::caps::Caps;
@@ -24,11 +24,13 @@ impl Server<'_> {
 
     pub(super) fn account_by_name(&self, folded: &str) -> Option<u32> {
         let hash = self.hash(&[folded.as_bytes()]) as u32;
-        self.account_names.find(hash, |a| name::eq_folded(&self.accounts[a].name, folded))
+        self.account_names
+            .find(hash, |a| name::eq_folded(&self.accounts[a].name, folded))
     }
 
     pub(super) fn account_by_id(&self, id: AccountId) -> Option<u32> {
-        self.account_ids.find(id_hash(id.0), |a| self.accounts[a].id == id)
+        self.account_ids
+            .find(id_hash(id.0), |a| self.accounts[a].id == id)
     }
 
     /// Brings an account into memory, or brings it up to date. `None` when there is no slot.
@@ -120,7 +122,8 @@ impl Server<'_> {
     // ---- channels
 
     pub(super) fn channel_by_id(&self, id: ChannelId) -> Option<u32> {
-        self.channel_ids.find(id_hash(id.0), |ch| self.channels[ch].id == id)
+        self.channel_ids
+            .find(id_hash(id.0), |ch| self.channels[ch].id == id)
     }
 
     pub(super) fn room_by_name(&self, folded: &str) -> Option<u32> {
@@ -173,7 +176,6 @@ impl Server<'_> {
             last: record.last,
             last_time: record.last_time,
             first: record.first,
-            loaded_at: record.last,
             bans_count: 0,
             bans_loaded: record.bans == 0,
             ..Channel::default()
@@ -283,8 +285,15 @@ impl Server<'_> {
 
     /// Adds a ban to a room in memory; false when there is no room for it.
     pub(super) fn install_ban(&mut self, ch: u32, mask: &str, by: &str, time: u64) -> bool {
-        let ban = Ban { mask: Text::truncated(mask), by: Text::truncated(by), time, ..Ban::default() };
-        let Some(b) = self.bans.insert(ban) else { return false };
+        let ban = Ban {
+            mask: Text::truncated(mask),
+            by: Text::truncated(by),
+            time,
+            ..Ban::default()
+        };
+        let Some(b) = self.bans.insert(ban) else {
+            return false;
+        };
         self.channels[ch].bans.push_back(&mut self.bans, b);
         self.channels[ch].bans_count += 1;
         true
@@ -397,8 +406,13 @@ impl Server<'_> {
             seen,
             ..Attachment::default()
         })?;
-        self.conns[c].members_of.all.push_back(&mut self.attachments, t);
-        self.channels[ch].attachments.push_back(&mut self.attachments, t);
+        self.conns[c]
+            .members_of
+            .all
+            .push_back(&mut self.attachments, t);
+        self.channels[ch]
+            .attachments
+            .push_back(&mut self.attachments, t);
         self.channels[ch].flagged = false;
         Some(t)
     }
@@ -426,10 +440,21 @@ impl Server<'_> {
         if self.attachments[t].own > self.attachments[t].seen {
             self.conns[c].owed = self.conns[c].owed.saturating_sub(1);
         }
-        self.conns[c].members_of.all.remove(&mut self.attachments, t);
-        self.conns[c].members_of.dirty.remove(&mut self.attachments, t);
-        self.conns[c].members_of.intros.remove(&mut self.attachments, t);
-        self.channels[ch].attachments.remove(&mut self.attachments, t);
+        self.conns[c]
+            .members_of
+            .all
+            .remove(&mut self.attachments, t);
+        self.conns[c]
+            .members_of
+            .dirty
+            .remove(&mut self.attachments, t);
+        self.conns[c]
+            .members_of
+            .intros
+            .remove(&mut self.attachments, t);
+        self.channels[ch]
+            .attachments
+            .remove(&mut self.attachments, t);
         self.attachments.remove(t);
         self.drop_echoes(c, ch, Seq(u64::MAX));
         self.stop_intro(c, t);
@@ -438,7 +463,10 @@ impl Server<'_> {
     /// Has a connection be told of a room from the start: JOIN, topic, names, and what it missed.
     pub(super) fn introduce(&mut self, t: u32) {
         let c = self.attachments[t].conn;
-        self.conns[c].members_of.intros.push_back(&mut self.attachments, t);
+        self.conns[c]
+            .members_of
+            .intros
+            .push_back(&mut self.attachments, t);
         self.make_runnable(c);
     }
 
@@ -454,7 +482,9 @@ impl Server<'_> {
             }
             match self.attach(c, m, None) {
                 Some(t) => self.introduce(t),
-                None => self.close_with_error(c, "The server has no room for another channel of yours"),
+                None => {
+                    self.close_with_error(c, "The server has no room for another channel of yours")
+                }
             }
         }
     }
@@ -462,14 +492,21 @@ impl Server<'_> {
     /// Attaches the connections of a direct chat's accounts that are online, so that they get what is published from here on.
     /// False when there is no room.
     pub(super) fn attach_direct(&mut self, ch: u32, cursor: Cursor) -> bool {
-        let Shape::Direct { accounts, .. } = self.channels[ch].shape else { return true };
+        let Shape::Direct { accounts, .. } = self.channels[ch].shape else {
+            return true;
+        };
         let before = Seq(self.channels[ch].last.0.saturating_sub(1));
         let mut complete = true;
         for (i, id) in accounts.into_iter().enumerate() {
             if i == 1 && accounts[0] == accounts[1] {
                 break;
             }
-            let Some(a) = self.account_by_id(id).filter(|a| self.accounts[*a].online > 0) else { continue };
+            let Some(a) = self
+                .account_by_id(id)
+                .filter(|a| self.accounts[*a].online > 0)
+            else {
+                continue;
+            };
             let Some(m) = self.install_member(a, ch, &MemberRecord::default()) else {
                 complete = false;
                 continue;
@@ -514,13 +551,13 @@ impl Server<'_> {
     // ---- going
 
     /// A connection is gone: everything it held is given back.
-    pub(super) fn drop_conn(&mut self, now: Instant, c: u32, reason: &str) {
+    pub(super) fn drop_conn(&mut self, now: Instant, c: u32) {
         self.end_job(c);
         self.release_credential(c);
         self.leave_address(c);
         let a = self.conns[c].account;
         if self.conns[c].is_welcomed() && a != NIL {
-            self.go_offline(now, c, reason);
+            self.go_offline(now, c);
         }
         while let Some(t) = self.conns[c].members_of.all.front() {
             self.detach(t);
@@ -550,7 +587,7 @@ impl Server<'_> {
         self.unstall();
     }
 
-    fn go_offline(&mut self, now: Instant, c: u32, reason: &str) {
+    fn go_offline(&mut self, now: Instant, c: u32) {
         let a = self.conns[c].account;
         self.accounts[a].conns.remove(&mut self.conns, c);
         self.accounts[a].online -= 1;

@@ -19,7 +19,7 @@ pub(super) enum Shape {
         modes: RoomModes,
         key: Text<KEY_MAX>,
         limit: u32,
-            /// Members, online or not.
+        /// Members, online or not.
         members: u32,
     },
     Direct {
@@ -37,8 +37,6 @@ pub struct Channel {
     pub(super) last: Seq,
     pub(super) last_time: u64,
     pub(super) first: Seq,
-    /// Place of the newest entry when the channel came into memory: older ones are only in the store.
-    pub(super) loaded_at: Seq,
     /// Changes with every join, part and change of a flag, so that a page of members read before is known to be stale.
     pub(super) roster: u32,
     /// A pending change of modes or bans: later entries wait for it.
@@ -67,11 +65,13 @@ impl Default for Channel {
     fn default() -> Self {
         Self {
             id: ChannelId::NONE,
-            shape: Shape::Direct { accounts: [AccountId::NONE; 2], names: [Nick::default(); 2] },
+            shape: Shape::Direct {
+                accounts: [AccountId::NONE; 2],
+                names: [Nick::default(); 2],
+            },
             last: Seq(0),
             last_time: 0,
             first: Seq(1),
-            loaded_at: Seq(0),
             roster: 0,
             held: false,
             joining: 0,
@@ -94,7 +94,9 @@ impl Channel {
     pub(super) fn name_for(&self, account: AccountId) -> &str {
         match &self.shape {
             Shape::Room { name, .. } => name,
-            Shape::Direct { accounts, names } => &names[usize::from(accounts[0] == account && accounts[1] != account)],
+            Shape::Direct { accounts, names } => {
+                &names[usize::from(accounts[0] == account && accounts[1] != account)]
+            }
         }
     }
 
@@ -130,7 +132,11 @@ pub struct Member {
     pub(super) dirty: tables::Link,
 }
 
-linked!(Member { 0: in_account, 1: in_channel, 2: dirty });
+linked!(Member {
+    0: in_account,
+    1: in_channel,
+    2: dirty
+});
 
 impl Default for Member {
     fn default() -> Self {
@@ -171,7 +177,12 @@ pub struct Attachment {
     pub(super) intro: tables::Link,
 }
 
-linked!(Attachment { 0: in_conn, 1: in_channel, 2: dirty, 3: intro });
+linked!(Attachment {
+    0: in_conn,
+    1: in_channel,
+    2: dirty,
+    3: intro
+});
 
 impl Default for Attachment {
     fn default() -> Self {
@@ -214,7 +225,10 @@ pub struct Watch {
     pub(super) dirty: tables::Link,
 }
 
-linked!(Watch { 0: in_conn, 1: dirty });
+linked!(Watch {
+    0: in_conn,
+    1: dirty
+});
 
 /// What a watcher was last told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -232,9 +246,17 @@ pub(super) enum Effect {
     #[default]
     None,
     /// A membership, and the marker it begins with.
-    Member { account: AccountId, flags: MemberFlags, read: Marker },
+    Member {
+        account: AccountId,
+        flags: MemberFlags,
+        read: Marker,
+    },
     Topic,
-    Modes { modes: RoomModes, key: Text<KEY_MAX>, limit: u32 },
+    Modes {
+        modes: RoomModes,
+        key: Text<KEY_MAX>,
+        limit: u32,
+    },
     Ban(Text<MASK_MAX>),
     Unban(Text<MASK_MAX>),
 }
@@ -249,7 +271,10 @@ pub(super) enum Stage {
     /// The store did not know; ask again then.
     Retry(Instant),
     /// Stored, but an earlier place is not known yet.
-    Held { seq: Seq, time: u64 },
+    Held {
+        seq: Seq,
+        time: u64,
+    },
     /// Published; kept until the sender's echo is sent.
     Echo(Seq),
     /// Published, but the sender's client wants no echo: its label is to be acknowledged.
@@ -281,4 +306,8 @@ pub struct Append {
     pub(super) in_conn: tables::Link,
 }
 
-linked!(Append { 0: queue, 1: in_channel, 2: in_conn });
+linked!(Append {
+    0: queue,
+    1: in_channel,
+    2: in_conn
+});

@@ -31,7 +31,12 @@ pub(super) enum Memo {
     /// No such account, channel or member (a hash of what was sought).
     Absent(u64),
     /// The membership of an account that is not online, or is none any more and keeps its marker.
-    Member { channel: ChannelId, account: AccountId, flags: u8, read: Marker },
+    Member {
+        channel: ChannelId,
+        account: AccountId,
+        flags: u8,
+        read: Marker,
+    },
     /// The write that the command wanted is stored.
     Done,
     /// The write that the command wanted was refused.
@@ -48,7 +53,11 @@ pub(super) struct Pending {
 
 impl Default for Pending {
     fn default() -> Self {
-        Self { buffer: NIL, start: 0, end: 0 }
+        Self {
+            buffer: NIL,
+            start: 0,
+            end: 0,
+        }
     }
 }
 
@@ -155,12 +164,24 @@ pub(super) struct Attachments {
     pub intros: List<3>,
 }
 
-linked!(Conn { 0: runnable, 1: ready, 2: waiting, 3: of_account, 4: stalled, 5: holding });
+linked!(Conn {
+    0: runnable,
+    1: ready,
+    2: waiting,
+    3: of_account,
+    4: stalled,
+    5: holding
+});
 
 impl Default for Conn {
     fn default() -> Self {
         Self::new(
-            Link { protocol: Protocol::Irc, encrypted: false, loopback: false, address: [0; 16] },
+            Link {
+                protocol: Protocol::Irc,
+                encrypted: false,
+                loopback: false,
+                address: [0; 16],
+            },
             Instant(0),
         )
     }

@@ -6,7 +6,6 @@ use super::{Protocol, Server};
 use crate::irc::framing::{self, Scan};
 use crate::irc::message::{Message, ParseError};
 use crate::irc::numeric::*;
-use crate::store::AccountFlags;
 use crate::tables::NIL;
 use crate::text::Text;
 use crate::time::Instant;
@@ -89,12 +88,13 @@ impl Server<'_> {
     pub(super) fn run(&mut self, now: Instant, c: u32) {
         for _ in 0..LINES_PER_TURN {
             let conn = &self.conns[c];
-            if self.settings.is_none() || conn.closing || conn.waiting_on.is_some() || conn.awaiting {
+            if self.settings.is_none() || conn.closing || conn.waiting_on.is_some() || conn.awaiting
+            {
                 return;
             }
             if conn.job.is_active() {
                 if conn.job.task == super::job::Task::Memberships {
-                    self.load_memberships(now, c);
+                    self.load_memberships(c);
                     if self.conns[c].job.is_active() {
                         return;
                     }
@@ -209,7 +209,11 @@ impl Server<'_> {
         self.consume(c, used);
         self.conns[c].dropping = !ended;
         if refuse && self.reserve_reply(c) {
-            self.numeric(c, ERR_INPUTTOOLONG, format_args!(":That line is too long; nothing of it was used"));
+            self.numeric(
+                c,
+                ERR_INPUTTOOLONG,
+                format_args!(":That line is too long; nothing of it was used"),
+            );
         }
     }
 
@@ -281,7 +285,11 @@ impl Server<'_> {
         {
             return label;
         }
-        Text::truncated(self.message(c).and_then(|message| message.tag("label")).unwrap_or_default())
+        Text::truncated(
+            self.message(c)
+                .and_then(|message| message.tag("label"))
+                .unwrap_or_default(),
+        )
     }
 
     /// Runs the line in hand.
@@ -289,12 +297,18 @@ impl Server<'_> {
         let (input, line) = (self.conns[c].input, usize::from(self.conns[c].line));
         let size = self.lines.size();
         let lines = self.lines.lend();
-        let bytes = lines.get(input as usize * size..).map_or(&[][..], |bytes| trimmed(bytes, line));
+        let bytes = lines
+            .get(input as usize * size..)
+            .map_or(&[][..], |bytes| trimmed(bytes, line));
         let parsed = Message::parse(bytes);
         let flow = match &parsed {
             Ok(message) => {
                 let first = self.conns[c].progress == 0 && self.conns[c].memo == Memo::None;
-                if first && !self.conns[c].batch && !self.conns[c].labelled && self.conns[c].caps.labels() {
+                if first
+                    && !self.conns[c].batch
+                    && !self.conns[c].labelled
+                    && self.conns[c].caps.labels()
+                {
                     let label = message.tag("label").unwrap_or_default();
                     self.conns[c].labelled = !label.is_empty() && label.len() <= 64;
                 }
@@ -306,13 +320,27 @@ impl Server<'_> {
                 match error {
                     ParseError::Empty => {}
                     ParseError::TooLong => {
-                        self.numeric(c, ERR_INPUTTOOLONG, format_args!(":That line is too long; nothing of it was used"));
+                        self.numeric(
+                            c,
+                            ERR_INPUTTOOLONG,
+                            format_args!(":That line is too long; nothing of it was used"),
+                        );
                     }
                     ParseError::Control => {
-                        self.fail(c, "*", format_args!("INVALID_LINE :A line may not contain NUL, CR or LF"));
+                        self.fail(
+                            c,
+                            "*",
+                            format_args!("INVALID_LINE :A line may not contain NUL, CR or LF"),
+                        );
                     }
                     ParseError::InvalidUtf8 => {
-                        self.fail(c, "*", format_args!("INVALID_UTF8 :Text must be UTF-8; nothing of that line was used"));
+                        self.fail(
+                            c,
+                            "*",
+                            format_args!(
+                                "INVALID_UTF8 :Text must be UTF-8; nothing of that line was used"
+                            ),
+                        );
                     }
                 }
                 Flow::Done
@@ -321,11 +349,6 @@ impl Server<'_> {
         self.running_label = None;
         self.lines.restore(lines);
         flow
-    }
-
-    /// Whether an account may do what only owners may.
-    pub(super) fn has_flag(&self, a: u32, flag: AccountFlags) -> bool {
-        a != NIL && self.accounts[a].flags.contains(flag)
     }
 }
 

@@ -22,7 +22,8 @@ use crate::irc::message::Message;
 use crate::irc::numeric::*;
 use crate::name::{self, Nick};
 use crate::store::{
-    AccountFlags, AccountRecord, DirectRow, MemberFlags, MemberRecord, MembershipRow, Outcome, Reason, Verifier, next_row,
+    AccountFlags, AccountRecord, DirectRow, MemberFlags, MemberRecord, MembershipRow, Outcome,
+    Reason, Verifier, next_row,
 };
 use crate::tables::{List, NIL};
 use crate::text::Text;
@@ -103,7 +104,8 @@ impl Credential {
 
     /// Whether it is a login to that account.
     pub(super) fn is_for(&self, id: AccountId) -> bool {
-        self.account == id || matches!(self.progress, Progress::Known { account, .. } if account == id)
+        self.account == id
+            || matches!(self.progress, Progress::Known { account, .. } if account == id)
     }
 
     /// Makes a login fail at its end: what it was to prove is no longer true.
@@ -140,10 +142,19 @@ impl Server<'_> {
             let conn = self.credentials[old].conn;
             self.release_credential(conn);
             if self.reserve_reply(conn) {
-                self.numeric(conn, ERR_SASLFAIL, format_args!(":Too many logins are in progress, please try again"));
+                self.numeric(
+                    conn,
+                    ERR_SASLFAIL,
+                    format_args!(":Too many logins are in progress, please try again"),
+                );
             }
         }
-        let credential = Credential { conn: c, method, since: now, ..Credential::default() };
+        let credential = Credential {
+            conn: c,
+            method,
+            since: now,
+            ..Credential::default()
+        };
         match self.credentials.insert(credential) {
             Some(k) => {
                 self.conns[c].credential = k;
@@ -156,12 +167,20 @@ impl Server<'_> {
     fn dispensable(&self, now: Instant) -> Option<u32> {
         let used = || (0..self.credentials.high_water()).filter(|k| self.credentials.in_use(*k));
         let idle = |k: &u32| matches!(self.credentials[*k].progress, Progress::Idle);
-        if let Some(expired) = used().filter(idle).find(|k| now - self.credentials[*k].since > EXPIRE_MS) {
+        if let Some(expired) = used()
+            .filter(idle)
+            .find(|k| now - self.credentials[*k].since > EXPIRE_MS)
+        {
             return Some(expired);
         }
         let address = |k: u32| self.conns[self.credentials[k].conn].address;
         let count = |k: u32| used().filter(|other| address(*other) == address(k)).count();
-        used().filter(idle).map(|k| (count(k), k)).max().filter(|(n, _)| *n > 1).map(|(_, k)| k)
+        used()
+            .filter(idle)
+            .map(|k| (count(k), k))
+            .max()
+            .filter(|(n, _)| *n > 1)
+            .map(|(_, k)| k)
     }
 
     pub(super) fn release_credential(&mut self, c: u32) {
@@ -181,8 +200,9 @@ impl Server<'_> {
     }
 
     pub(super) fn is_deriving(&self) -> bool {
-        (0..self.credentials.high_water())
-            .any(|k| self.credentials.in_use(k) && matches!(self.credentials[k].progress, Progress::Deriving))
+        (0..self.credentials.high_water()).any(|k| {
+            self.credentials.in_use(k) && matches!(self.credentials[k].progress, Progress::Deriving)
+        })
     }
 
     /// Derives a slice of the keys that are to be derived; a connection whose key is there runs on.
@@ -192,7 +212,9 @@ impl Server<'_> {
             if budget == 0 {
                 return;
             }
-            if !self.credentials.in_use(k) || !matches!(self.credentials[k].progress, Progress::Deriving) {
+            if !self.credentials.in_use(k)
+                || !matches!(self.credentials[k].progress, Progress::Deriving)
+            {
                 continue;
             }
             let c = self.credentials[k].conn;
@@ -208,7 +230,13 @@ impl Server<'_> {
         }
     }
 
-    pub(super) fn start_deriving(&mut self, c: u32, password: &[u8], salt: &[u8; 16], iterations: u32) {
+    pub(super) fn start_deriving(
+        &mut self,
+        c: u32,
+        password: &[u8],
+        salt: &[u8; 16],
+        iterations: u32,
+    ) {
         let k = self.conns[c].credential;
         self.credentials[k].derivation = Some(Derivation::start(password, salt, iterations));
         self.credentials[k].progress = Progress::Deriving;
@@ -220,9 +248,15 @@ impl Server<'_> {
     fn rate_keys(&self, c: u32, folded: &str) -> [(u64, Rate); 3] {
         let address = self.conns[c].address;
         let per_address = self.config.login_address_rate;
-        let everywhere = Rate { burst: per_address.burst.saturating_mul(10), ..per_address };
+        let everywhere = Rate {
+            burst: per_address.burst.saturating_mul(10),
+            ..per_address
+        };
         [
-            (self.hash(&[b"login", folded.as_bytes(), &address]), self.config.login_rate),
+            (
+                self.hash(&[b"login", folded.as_bytes(), &address]),
+                self.config.login_rate,
+            ),
             (self.hash(&[b"login from", &address]), per_address),
             (self.hash(&[b"login to", folded.as_bytes()]), everywhere),
         ]
@@ -250,11 +284,19 @@ impl Server<'_> {
 
     pub(super) fn authenticate(&mut self, now: Instant, c: u32, message: &Message<'_>) -> Flow {
         let Some(param) = message.param(0).filter(|param| !param.is_empty()) else {
-            self.numeric(c, ERR_NEEDMOREPARAMS, format_args!("AUTHENTICATE :Not enough parameters"));
+            self.numeric(
+                c,
+                ERR_NEEDMOREPARAMS,
+                format_args!("AUTHENTICATE :Not enough parameters"),
+            );
             return Flow::Done;
         };
         if self.conns[c].account != NIL {
-            self.numeric(c, ERR_SASLALREADY, format_args!(":You have already logged in"));
+            self.numeric(
+                c,
+                ERR_SASLALREADY,
+                format_args!(":You have already logged in"),
+            );
             return Flow::Done;
         }
         if param == "*" {
@@ -263,7 +305,11 @@ impl Server<'_> {
             return Flow::Done;
         }
         let k = self.conns[c].credential;
-        let method = if k == NIL { Method::None } else { self.credentials[k].method };
+        let method = if k == NIL {
+            Method::None
+        } else {
+            self.credentials[k].method
+        };
         match method {
             Method::Scram | Method::Proved | Method::Plain => {
                 self.credentials[k].since = now;
@@ -280,12 +326,26 @@ impl Server<'_> {
         } else if mechanism.eq_ignore_ascii_case("PLAIN") && raw {
             Method::Plain
         } else {
-            let mechanisms = if raw { "SCRAM-SHA-256,PLAIN" } else { "SCRAM-SHA-256" };
-            self.numeric(c, RPL_SASLMECHS, format_args!("{mechanisms} :are the mechanisms to log in with here"));
-            return self.sasl_fail(c, format_args!("That mechanism is not available on this connection"));
+            let mechanisms = if raw {
+                "SCRAM-SHA-256,PLAIN"
+            } else {
+                "SCRAM-SHA-256"
+            };
+            self.numeric(
+                c,
+                RPL_SASLMECHS,
+                format_args!("{mechanisms} :are the mechanisms to log in with here"),
+            );
+            return self.sasl_fail(
+                c,
+                format_args!("That mechanism is not available on this connection"),
+            );
         };
         if !self.take_credential(now, c, method) {
-            return self.sasl_fail(c, format_args!("Too many logins are in progress, please try again"));
+            return self.sasl_fail(
+                c,
+                format_args!("Too many logins are in progress, please try again"),
+            );
         }
         self.reply(c, format_args!("AUTHENTICATE +"));
         Flow::Done
@@ -316,7 +376,11 @@ impl Server<'_> {
                 Ok(Some(len)) => self.credentials[k].message = Some(len as u16),
                 Err(ChunkError::TooLong) => {
                     self.release_credential(c);
-                    self.numeric(c, ERR_SASLTOOLONG, format_args!(":That SASL message is too long"));
+                    self.numeric(
+                        c,
+                        ERR_SASLTOOLONG,
+                        format_args!(":That SASL message is too long"),
+                    );
                     return Flow::Done;
                 }
                 Err(ChunkError::Malformed) => {
@@ -327,10 +391,16 @@ impl Server<'_> {
         // The message is read from a copy, so that everything can change meanwhile.
         let mut copy = [0; MESSAGE_MAX];
         let len = usize::from(self.credentials[k].message.unwrap_or(0));
-        let buffer = self.credentials[k].buffer.map_or(&[][..], |buffer| self.bodies.get(buffer));
+        let buffer = self.credentials[k]
+            .buffer
+            .map_or(&[][..], |buffer| self.bodies.get(buffer));
         let (Some(from), Some(to)) = (buffer.get(..len), copy.get_mut(..len)) else {
             self.release_credential(c);
-            self.numeric(c, ERR_SASLTOOLONG, format_args!(":That SASL message is too long"));
+            self.numeric(
+                c,
+                ERR_SASLTOOLONG,
+                format_args!(":That SASL message is too long"),
+            );
             return Flow::Done;
         };
         to.copy_from_slice(from);
@@ -353,7 +423,12 @@ impl Server<'_> {
     }
 
     /// Has the account looked up under a name. `Ok` when it is known (or known not to be there).
-    fn look_up(&mut self, now: Instant, c: u32, spelled: &str) -> Result<Option<(AccountId, Verifier)>, Flow> {
+    fn look_up(
+        &mut self,
+        now: Instant,
+        c: u32,
+        spelled: &str,
+    ) -> Result<Option<(AccountId, Verifier)>, Flow> {
         let k = self.conns[c].credential;
         match self.credentials[k].progress {
             Progress::Idle => {
@@ -362,7 +437,10 @@ impl Server<'_> {
                 };
                 if let Err(wait) = self.charge_login(now, c, &folded) {
                     let seconds = wait.div_ceil(1_000);
-                    return Err(self.sasl_fail(c, format_args!("Too many attempts to log in; try again in {seconds} s")));
+                    return Err(self.sasl_fail(
+                        c,
+                        format_args!("Too many attempts to log in; try again in {seconds} s"),
+                    ));
                 }
                 self.credentials[k].name = folded;
                 self.credentials[k].progress = Progress::Asked;
@@ -375,9 +453,16 @@ impl Server<'_> {
             }
             Progress::Asked => {
                 // The store failed.
-                Err(self.sasl_fail(c, format_args!("The server could not read its storage, please try again")))
+                Err(self.sasl_fail(
+                    c,
+                    format_args!("The server could not read its storage, please try again"),
+                ))
             }
-            Progress::Known { account, flags, verifier } if !flags.intersects(AccountFlags::DISABLED | AccountFlags::GUEST) => {
+            Progress::Known {
+                account,
+                flags,
+                verifier,
+            } if !flags.intersects(AccountFlags::DISABLED | AccountFlags::GUEST) => {
                 Ok(Some((account, verifier)))
             }
             _ => Ok(None),
@@ -385,12 +470,20 @@ impl Server<'_> {
     }
 
     /// The verifier of an account, or one that no password matches.
-    fn verifier_or_fake(&mut self, c: u32, found: Option<(AccountId, Verifier)>, spelled: &str) -> (AccountId, Verifier) {
+    fn verifier_or_fake(
+        &mut self,
+        c: u32,
+        found: Option<(AccountId, Verifier)>,
+        spelled: &str,
+    ) -> (AccountId, Verifier) {
         let k = self.conns[c].credential;
         let secret = self.settings.map_or([0; 32], |settings| settings.secret);
         let folded: Nick = name::fold(spelled).unwrap_or_default();
         let (account, verifier) = found.unwrap_or_else(|| {
-            (AccountId::NONE, fake_verifier(&secret, &folded, self.config.iterations))
+            (
+                AccountId::NONE,
+                fake_verifier(&secret, &folded, self.config.iterations),
+            )
         });
         self.credentials[k].account = account;
         (account, verifier)
@@ -424,7 +517,9 @@ impl Server<'_> {
         let mut text = [0; 400];
         match Base64::encode(message, &mut text) {
             Ok(text) => self.reply(c, format_args!("AUTHENTICATE {text}")),
-            Err(_) => return self.sasl_fail(c, format_args!("The login's parameters are too long")),
+            Err(_) => {
+                return self.sasl_fail(c, format_args!("The login's parameters are too long"));
+            }
         }
         Flow::Done
     }
@@ -467,7 +562,13 @@ impl Server<'_> {
     }
 
     /// Checks a raw password, in slices. `Ok` with the account it belongs to.
-    fn check_raw(&mut self, now: Instant, c: u32, spelled: &str, password: &str) -> Result<AccountId, Flow> {
+    fn check_raw(
+        &mut self,
+        now: Instant,
+        c: u32,
+        spelled: &str,
+        password: &str,
+    ) -> Result<AccountId, Flow> {
         let k = self.conns[c].credential;
         match self.credentials[k].progress {
             Progress::Created(account) => return Ok(account),
@@ -519,7 +620,11 @@ impl Server<'_> {
         if !guest {
             let old = self.nick_copy(c);
             self.reply(c, format_args!(":{server} {RPL_LOGGEDIN:03} {old} {nick}!{nick}@{server} {nick} :You are now logged in as {nick}"));
-            self.numeric(c, RPL_SASLSUCCESS, format_args!(":The login was successful"));
+            self.numeric(
+                c,
+                RPL_SASLSUCCESS,
+                format_args!(":The login was successful"),
+            );
         }
         self.welcome(now, c);
         Flow::Done
@@ -534,7 +639,11 @@ impl Server<'_> {
             return Flow::Done;
         }
         if password.is_empty() || password.len() > auth::PASSWORD_MAX {
-            self.numeric(c, ERR_PASSWDMISMATCH, format_args!(":The password is empty or too long"));
+            self.numeric(
+                c,
+                ERR_PASSWDMISMATCH,
+                format_args!(":The password is empty or too long"),
+            );
             return Flow::Done;
         }
         let Some(buffer) = self.bodies.take() else {
@@ -543,7 +652,13 @@ impl Server<'_> {
         };
         if !self.take_credential(now, c, Method::Pass) {
             self.bodies.give(buffer);
-            self.fail(c, "PASS", format_args!("TEMPORARILY_UNAVAILABLE :Too many logins are in progress, please try again"));
+            self.fail(
+                c,
+                "PASS",
+                format_args!(
+                    "TEMPORARILY_UNAVAILABLE :Too many logins are in progress, please try again"
+                ),
+            );
             return Flow::Done;
         }
         self.bodies.get_mut(buffer)[..password.len()].copy_from_slice(password.as_bytes());
@@ -579,7 +694,12 @@ impl Server<'_> {
 
     /// Says how to log in or get an account.
     fn advise(&mut self, c: u32) {
-        self.notice(c, format_args!("You need to log in. Set up SASL (SCRAM-SHA-256) in your client and connect again."));
+        self.notice(
+            c,
+            format_args!(
+                "You need to log in. Set up SASL (SCRAM-SHA-256) in your client and connect again."
+            ),
+        );
         match (self.config.registration, self.takes_raw(c)) {
             (Registration::Closed, _) => {
                 self.notice(c, format_args!("No account yet? The owner of this server can make one for you."));
@@ -615,7 +735,11 @@ impl Server<'_> {
             Ok(account) => self.log_in(now, c, account),
             Err(Flow::Wait) => Flow::Wait,
             Err(Flow::Done) => {
-                self.numeric(c, ERR_PASSWDMISMATCH, format_args!(":Wrong name or password"));
+                self.numeric(
+                    c,
+                    ERR_PASSWDMISMATCH,
+                    format_args!(":Wrong name or password"),
+                );
                 Flow::Done
             }
         }
@@ -624,7 +748,9 @@ impl Server<'_> {
     // ---- REGISTER (IRCv3 draft/account-registration)
 
     pub(super) fn register(&mut self, now: Instant, c: u32, message: &Message<'_>) -> Flow {
-        let (Some(account), Some(email), Some(password)) = (message.param(0), message.param(1), message.param(2)) else {
+        let (Some(account), Some(email), Some(password)) =
+            (message.param(0), message.param(1), message.param(2))
+        else {
             self.fail(c, "REGISTER", format_args!("NEED_MORE_PARAMS :REGISTER needs an account (or *), an e-mail (or *) and a password"));
             return Flow::Done;
         };
@@ -633,13 +759,23 @@ impl Server<'_> {
             return self.registering(now, c);
         }
         if self.conns[c].account != NIL {
-            self.fail(c, "REGISTER", format_args!("ALREADY_AUTHENTICATED :You already have an account and are logged in to it"));
+            self.fail(
+                c,
+                "REGISTER",
+                format_args!(
+                    "ALREADY_AUTHENTICATED :You already have an account and are logged in to it"
+                ),
+            );
             return Flow::Done;
         }
         let nick = self.conns[c].nick;
         let spelled = match account {
             "*" if nick.is_empty() => {
-                self.fail(c, "REGISTER", format_args!("NEED_NICK * :Choose a nick first: it is your account's name"));
+                self.fail(
+                    c,
+                    "REGISTER",
+                    format_args!("NEED_NICK * :Choose a nick first: it is your account's name"),
+                );
                 return Flow::Done;
             }
             "*" => nick,
@@ -647,7 +783,13 @@ impl Server<'_> {
         };
         let shown = Text::<64>::truncated(account);
         if !nick.is_empty() && !name::eq_folded(&nick, &spelled) {
-            self.fail(c, "REGISTER", format_args!("ACCOUNT_NAME_MUST_BE_NICK {shown} :An account has the name of the nick"));
+            self.fail(
+                c,
+                "REGISTER",
+                format_args!(
+                    "ACCOUNT_NAME_MUST_BE_NICK {shown} :An account has the name of the nick"
+                ),
+            );
             return Flow::Done;
         }
         if account != "*"
@@ -664,7 +806,13 @@ impl Server<'_> {
                 return Flow::Done;
             }
             Registration::Closed => {
-                self.fail(c, "REGISTER", format_args!("REGISTRATION_CLOSED {spelled} :Ask the owner of this server for an account"));
+                self.fail(
+                    c,
+                    "REGISTER",
+                    format_args!(
+                        "REGISTRATION_CLOSED {spelled} :Ask the owner of this server for an account"
+                    ),
+                );
                 return Flow::Done;
             }
         }
@@ -700,7 +848,13 @@ impl Server<'_> {
     }
 
     /// Checks a new password, raw or as a verifier; `None` for a raw one that is to be derived. Says what is wrong.
-    pub(super) fn new_password(&mut self, c: u32, command: &str, name: &str, password: &str) -> Result<Option<Verifier>, ()> {
+    pub(super) fn new_password(
+        &mut self,
+        c: u32,
+        command: &str,
+        name: &str,
+        password: &str,
+    ) -> Result<Option<Verifier>, ()> {
         if password.starts_with("SCRAM-SHA-256$") {
             return match Verifier::parse(password) {
                 Ok(verifier) if verifier.iterations == self.config.iterations => Ok(Some(verifier)),
@@ -710,7 +864,11 @@ impl Server<'_> {
                     Err(())
                 }
                 Err(error) => {
-                    self.fail(c, command, format_args!("UNACCEPTABLE_PASSWORD {name} :{error}"));
+                    self.fail(
+                        c,
+                        command,
+                        format_args!("UNACCEPTABLE_PASSWORD {name} :{error}"),
+                    );
                     Err(())
                 }
             };
@@ -733,9 +891,7 @@ impl Server<'_> {
     fn registering(&mut self, now: Instant, c: u32) -> Flow {
         let k = self.conns[c].credential;
         match self.credentials[k].progress {
-            Progress::Idle | Progress::Derived => {
-                self.create_account(c)
-            }
+            Progress::Idle | Progress::Derived => self.create_account(c),
             Progress::Created(account) => {
                 let spelled = self.credentials[k].name;
                 if self.conns[c].nick.is_empty() {
@@ -743,7 +899,12 @@ impl Server<'_> {
                 }
                 if self.account_by_id(account).is_some() {
                     let server = self.config.server_name;
-                    self.reply(c, format_args!(":{server} REGISTER SUCCESS {spelled} :Your account is registered"));
+                    self.reply(
+                        c,
+                        format_args!(
+                            ":{server} REGISTER SUCCESS {spelled} :Your account is registered"
+                        ),
+                    );
                 }
                 self.log_in(now, c, account)
             }
@@ -757,7 +918,11 @@ impl Server<'_> {
                 let spelled = self.credentials[k].name;
                 self.release_credential(c);
                 let why = super::reply::reason_text(reason);
-                self.fail(c, "REGISTER", format_args!("TEMPORARILY_UNAVAILABLE {spelled} :{why}"));
+                self.fail(
+                    c,
+                    "REGISTER",
+                    format_args!("TEMPORARILY_UNAVAILABLE {spelled} :{why}"),
+                );
                 Flow::Done
             }
             _ => Flow::Wait,
@@ -766,7 +931,9 @@ impl Server<'_> {
 
     /// Has the account of a credential created.
     pub(super) fn create_account(&mut self, c: u32) -> Flow {
-        if self.accounts_exist.is_none() || (self.accounts_exist == Some(false) && self.first_account_pending) {
+        if self.accounts_exist.is_none()
+            || (self.accounts_exist == Some(false) && self.first_account_pending)
+        {
             // Whether it is the first, and so the owner's, is not known yet.
             self.stalled.push_back(&mut self.conns, c);
             return Flow::Wait;
@@ -791,14 +958,21 @@ impl Server<'_> {
 
     /// What the new account of a credential is to be.
     pub(super) fn new_account(&self, credential: Handle) -> (&str, &str, Verifier, AccountFlags) {
-        let Some(k) = self.credentials.resolve(credential) else { return ("", "", Verifier::NONE, AccountFlags::empty()) };
+        let Some(k) = self.credentials.resolve(credential) else {
+            return ("", "", Verifier::NONE, AccountFlags::empty());
+        };
         let credential = &self.credentials[k];
         let flags = match credential.method {
             Method::Guest => AccountFlags::GUEST,
             _ if self.accounts_exist == Some(false) => AccountFlags::OWNER,
             _ => AccountFlags::empty(),
         };
-        (&credential.name, "", credential.verifier.unwrap_or(Verifier::NONE), flags)
+        (
+            &credential.name,
+            "",
+            credential.verifier.unwrap_or(Verifier::NONE),
+            flags,
+        )
     }
 
     pub(super) fn account_created(&mut self, now: Instant, credential: Handle, account: AccountId) {
@@ -810,8 +984,15 @@ impl Server<'_> {
         let created = self.clock.unix(now);
         let (name, _, verifier, flags) = self.new_account(credential);
         let name: Nick = Text::truncated(name);
-        let record =
-            AccountRecord { id: account, name: &name, display: "", titles: "", flags: flags.bits(), verifier, created };
+        let record = AccountRecord {
+            id: account,
+            name: &name,
+            display: "",
+            titles: "",
+            flags: flags.bits(),
+            verifier,
+            created,
+        };
         self.install_account(&record);
         if !flags.contains(AccountFlags::GUEST) {
             self.accounts_exist = Some(true);
@@ -854,7 +1035,13 @@ impl Server<'_> {
                 let nick = self.conns[c].nick;
                 self.release_credential(c);
                 self.conns[c].nick.clear();
-                self.numeric(c, ERR_NICKNAMEINUSE, format_args!("{nick} :That nick is registered or in use; log in to it or choose another"));
+                self.numeric(
+                    c,
+                    ERR_NICKNAMEINUSE,
+                    format_args!(
+                        "{nick} :That nick is registered or in use; log in to it or choose another"
+                    ),
+                );
                 Flow::Done
             }
             _ => Flow::Wait,
@@ -889,7 +1076,10 @@ impl Server<'_> {
         match self.accounts[a].loaded {
             Loaded::No => {
                 self.accounts[a].loaded = Loaded::By(c);
-                self.conns[c].job = Job { wants: true, ..Job::new(Task::Memberships) };
+                self.conns[c].job = Job {
+                    wants: true,
+                    ..Job::new(Task::Memberships)
+                };
                 self.ask_for_page(c);
                 false
             }
@@ -904,11 +1094,18 @@ impl Server<'_> {
                     if room && self.members[m].flags.contains(MemberFlags::JOINED) {
                         match self.attach(c, m, None) {
                             Some(t) => self.introduce(t),
-                            None => self.close_with_error(c, "The server has no room for all your channels now"),
+                            None => self.close_with_error(
+                                c,
+                                "The server has no room for all your channels now",
+                            ),
                         }
                     }
                 }
-                self.conns[c].phase = if self.fetches_history(c) { Phase::Online } else { Phase::Directs };
+                self.conns[c].phase = if self.fetches_history(c) {
+                    Phase::Online
+                } else {
+                    Phase::Directs
+                };
                 if first || self.accounts[a].away_conns > 0 {
                     self.presence_changed(a);
                 }
@@ -918,8 +1115,7 @@ impl Server<'_> {
     }
 
     /// Goes on bringing the rooms of an account into memory.
-    pub(super) fn load_memberships(&mut self, now: Instant, c: u32) {
-        let _ = now;
+    pub(super) fn load_memberships(&mut self, c: u32) {
         let a = self.conns[c].account;
         loop {
             if self.conns[c].page_asked {
@@ -937,7 +1133,10 @@ impl Server<'_> {
                     }
                     if job.failed {
                         self.accounts[a].loaded = Loaded::No;
-                        self.close_with_error(c, "The server could not read its storage; please connect again");
+                        self.close_with_error(
+                            c,
+                            "The server could not read its storage; please connect again",
+                        );
                     } else {
                         self.accounts[a].loaded = Loaded::Yes;
                     }
@@ -951,7 +1150,10 @@ impl Server<'_> {
                     if self.install_member(a, ch, &row.1).is_none() {
                         self.accounts[a].loaded = Loaded::No;
                         self.end_job(c);
-                        self.close_with_error(c, "The server has no room for all your channels now");
+                        self.close_with_error(
+                            c,
+                            "The server has no room for all your channels now",
+                        );
                         self.wake_account(a);
                         return;
                     }
@@ -964,7 +1166,10 @@ impl Server<'_> {
                     Memo::Refused(_) => {
                         self.accounts[a].loaded = Loaded::No;
                         self.end_job(c);
-                        self.close_with_error(c, "The server has no room for all your channels now");
+                        self.close_with_error(
+                            c,
+                            "The server has no room for all your channels now",
+                        );
                         self.wake_account(a);
                         return;
                     }
@@ -979,7 +1184,10 @@ impl Server<'_> {
     }
 
     /// The next row of memberships; `Err(true)` at the end, `Err(false)` when a page must come.
-    fn membership_row(&self, job: &mut Job) -> Result<((crate::id::ChannelId, MemberRecord), u16), bool> {
+    fn membership_row(
+        &self,
+        job: &mut Job,
+    ) -> Result<((crate::id::ChannelId, MemberRecord), u16), bool> {
         match self.row::<MembershipRow<'_>>(job) {
             job::Row::Is(row, at) => Ok(((row.channel, row.member), at)),
             job::Row::Page => Err(false),
@@ -1024,7 +1232,8 @@ impl Server<'_> {
             self.skip_direct(c);
             return true;
         };
-        if !matches!(memo, Memo::Member { channel: found, account, .. } if found == channel && account == id) {
+        if !matches!(memo, Memo::Member { channel: found, account, .. } if found == channel && account == id)
+        {
             if memo != Memo::None {
                 self.skip_direct(c);
                 return true;
@@ -1047,9 +1256,10 @@ impl Server<'_> {
         }
     }
 
-    pub(super) fn unread_found(&mut self, now: Instant, conn: Handle, outcome: Outcome<'_>) {
-        let _ = now;
-        let Some(c) = self.conns.resolve(conn) else { return };
+    pub(super) fn unread_found(&mut self, conn: Handle, outcome: Outcome<'_>) {
+        let Some(c) = self.conns.resolve(conn) else {
+            return;
+        };
         self.conns[c].page_asked = false;
         let row = match outcome {
             Outcome::Page { mut rows, .. } => next_row::<DirectRow>(&mut rows),
@@ -1067,7 +1277,17 @@ impl Server<'_> {
 
     /// Whether a command may be used before logging in.
     pub(super) fn may_before_login(&self, c: u32, message: &Message<'_>) -> bool {
-        const ALLOWED: [&str; 9] = ["CAP", "NICK", "USER", "PASS", "AUTHENTICATE", "REGISTER", "PING", "PONG", "QUIT"];
+        const ALLOWED: [&str; 9] = [
+            "CAP",
+            "NICK",
+            "USER",
+            "PASS",
+            "AUTHENTICATE",
+            "REGISTER",
+            "PING",
+            "PONG",
+            "QUIT",
+        ];
         self.conns[c].is_welcomed()
             || ALLOWED.iter().any(|command| message.is(command))
             || (self.conns[c].protocol == Protocol::Control && message.is("ACCOUNT"))

@@ -27,7 +27,9 @@ impl Server<'_> {
         self.reserve_time(now);
         self.sweep_guests();
         for _ in 0..PER_POLL {
-            let Some(c) = self.runnable.pop_front(&mut self.conns) else { break };
+            let Some(c) = self.runnable.pop_front(&mut self.conns) else {
+                break;
+            };
             self.run(now, c);
         }
         // After the commands that begin removals: nothing else may call before they have gone a step.
@@ -53,7 +55,8 @@ impl Server<'_> {
             self.conns[c].sending = false;
             self.wake(c);
             self.timers.set(c, now + ping);
-        } else if conn.waiting_on.is_some() || conn.unstored > 0 || conn.awaiting || conn.page_asked {
+        } else if conn.waiting_on.is_some() || conn.unstored > 0 || conn.awaiting || conn.page_asked
+        {
             // The store lets it wait: that is not its fault.
             self.timers.set(c, now + ping);
         } else if now - conn.heard >= 2 * ping && conn.pinged {
@@ -110,13 +113,21 @@ impl Server<'_> {
 
     /// Reserves time stamps ahead, so that a restart without a clock does not give them again.
     fn reserve_time(&mut self, now: Instant) {
-        let Some(settings) = self.settings else { return };
+        let Some(settings) = self.settings else {
+            return;
+        };
         let unix = self.clock.unix(now);
         if self.time_asked || unix.saturating_add(RESERVE_MS / 2) < settings.time_reserved {
             return;
         }
         let time_reserved = unix.saturating_add(RESERVE_MS);
-        if self.request(What::PutSettings(Settings { time_reserved, ..settings })).is_some() {
+        if self
+            .request(What::PutSettings(Settings {
+                time_reserved,
+                ..settings
+            }))
+            .is_some()
+        {
             self.time_asked = true;
         }
     }

@@ -104,7 +104,9 @@ impl Full {
     pub const fn line(self) -> &'static str {
         match self {
             Self::Connections => "ERROR :This server is full, please try again later\r\n",
-            Self::Address => "ERROR :Too many connections from your address, please close one first\r\n",
+            Self::Address => {
+                "ERROR :Too many connections from your address, please close one first\r\n"
+            }
             Self::Stopping => "ERROR :This server is stopping\r\n",
         }
     }
@@ -293,7 +295,9 @@ impl<'a> Server<'a> {
     /// Whether the connection takes input now. A host stops reading its socket while this is false and asks again after each round of
     /// the invariant (only of connections it has paused).
     pub fn wants_input(&self, conn: ConnId) -> bool {
-        self.conns.resolve(conn.0).is_none_or(|c| self.has_input_room(c))
+        self.conns
+            .resolve(conn.0)
+            .is_none_or(|c| self.has_input_room(c))
     }
 
     /// Renders whole lines for a connection into `buffer` (at least `Capacities::buffer_size` long). No other call may come
@@ -312,11 +316,10 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// The connection is gone (the peer closed, an error, or after [`Sent::Close`]). `reason` is told to others where a guest leaves with
-    /// it, e.g. "Connection reset".
-    pub fn close(&mut self, now: Instant, conn: ConnId, reason: &str) {
+    /// The connection is gone: the peer closed, an error, or after [`Sent::Close`].
+    pub fn close(&mut self, now: Instant, conn: ConnId) {
         if let Some(c) = self.conns.resolve(conn.0) {
-            self.drop_conn(now, c, reason);
+            self.drop_conn(now, c);
         }
     }
 
@@ -356,7 +359,10 @@ impl<'a> Server<'a> {
         if !self.runnable.is_empty() || self.is_deriving() {
             return Some(Instant(0));
         }
-        [self.timers.next(), self.retry_at, self.save_at].into_iter().flatten().min()
+        [self.timers.next(), self.retry_at, self.save_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Stop: refuse new work, tell every client, flush markers. Then go on with the invariant until [`Self::is_stopped`].

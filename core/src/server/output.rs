@@ -6,8 +6,8 @@ use super::channel::{Reported, Stage};
 use super::conn::Pending;
 use super::job::{Job, Step};
 use super::{Sent, Server};
-use crate::history::{Extra, TagSet, render};
 use crate::history::Cursor;
+use crate::history::{Extra, TagSet, render};
 use crate::id::Seq;
 use crate::irc::caps::Caps;
 use crate::store::{AccountFlags, Kind};
@@ -43,7 +43,12 @@ pub(super) struct Flight {
 
 impl Default for Flight {
     fn default() -> Self {
-        Self { conn: NIL, sources: [None; SOURCES], count: 0, total: 0 }
+        Self {
+            conn: NIL,
+            sources: [None; SOURCES],
+            count: 0,
+            total: 0,
+        }
     }
 }
 
@@ -87,7 +92,8 @@ impl Server<'_> {
             return Sent::Bytes(used);
         }
         self.conns[c].sending = false;
-        if self.conns[c].closing && self.conns[c].reply.is_empty() && self.conns[c].tail.is_empty() {
+        if self.conns[c].closing && self.conns[c].reply.is_empty() && self.conns[c].tail.is_empty()
+        {
             return Sent::Close;
         }
         if self.conns[c].job.wants_page() && self.may_reply(c) {
@@ -157,10 +163,15 @@ impl Server<'_> {
     /// Copies what fits of a reply buffer; whole lines only if `lines`.
     fn copy_pending(&self, pending: Pending, buffer: &mut [u8], lines: bool) -> usize {
         let bytes = self.replies.get(pending.buffer);
-        let bytes = bytes.get(usize::from(pending.start)..usize::from(pending.end)).unwrap_or_default();
+        let bytes = bytes
+            .get(usize::from(pending.start)..usize::from(pending.end))
+            .unwrap_or_default();
         let mut n = bytes.len().min(buffer.len());
         if lines && n < bytes.len() {
-            n = bytes[..n].iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+            n = bytes[..n]
+                .iter()
+                .rposition(|b| *b == b'\n')
+                .map_or(0, |end| end + 1);
         }
         buffer[..n].copy_from_slice(&bytes[..n]);
         n
@@ -193,7 +204,7 @@ impl Server<'_> {
                 .iter()
                 .any(|source| matches!(source, Some((Source::Answer(a), _)) if *a == n));
             if matches!(self.appends[n].stage, Stage::Acknowledge | Stage::Failed(_)) && !answered {
-                let used = self.write_answer(c, n, buffer);
+                let used = self.write_answer(n, buffer);
                 if used > 0 {
                     self.note(Source::Answer(n), at + used);
                 }
@@ -220,10 +231,14 @@ impl Server<'_> {
                 let attachment = &self.attachments[t];
                 (attachment.channel, attachment.cursor, attachment.seen)
             };
-            let introducing = self.attachments[t].intro.is_linked() || self.conns[c].job.introduces(t);
+            let introducing =
+                self.attachments[t].intro.is_linked() || self.conns[c].job.introduces(t);
             if introducing {
                 // Comes back when the room is introduced.
-                self.conns[c].members_of.dirty.remove(&mut self.attachments, t);
+                self.conns[c]
+                    .members_of
+                    .dirty
+                    .remove(&mut self.attachments, t);
                 self.channels[ch].flagged = false;
                 continue;
             }
@@ -233,14 +248,27 @@ impl Server<'_> {
             }
             let (used, full) = self.render_entries(c, t, buffer, false);
             let cursor = self.attachments[t].cursor;
-            self.conns[c].members_of.dirty.remove(&mut self.attachments, t);
+            self.conns[c]
+                .members_of
+                .dirty
+                .remove(&mut self.attachments, t);
             self.channels[ch].flagged = false;
             if full {
                 // The others' turn first.
-                self.conns[c].members_of.dirty.push_back(&mut self.attachments, t);
+                self.conns[c]
+                    .members_of
+                    .dirty
+                    .push_back(&mut self.attachments, t);
             }
             if used > 0 || cursor != before {
-                self.note(Source::Channel { t, cursor: before, seen }, at + used);
+                self.note(
+                    Source::Channel {
+                        t,
+                        cursor: before,
+                        seen,
+                    },
+                    at + used,
+                );
             }
             if used > 0 || full || self.flight.count == SOURCES {
                 return used;
@@ -279,7 +307,10 @@ impl Server<'_> {
         self.attachments[t].gap = true;
         // Own entries in the gap are never echoed: nothing waits for them any longer.
         let own = self.attachments[t].own;
-        let kept = self.history.first_seq(ch).unwrap_or(Seq(self.channels[ch].last.0 + 1));
+        let kept = self
+            .history
+            .first_seq(ch)
+            .unwrap_or(Seq(self.channels[ch].last.0 + 1));
         if own < kept {
             self.attachments[t].own = Seq(0);
             if own > self.attachments[t].seen {
@@ -287,7 +318,10 @@ impl Server<'_> {
             }
         }
         self.drop_echoes(c, ch, Seq(kept.0.saturating_sub(1)));
-        self.conns[c].members_of.dirty.remove(&mut self.attachments, t);
+        self.conns[c]
+            .members_of
+            .dirty
+            .remove(&mut self.attachments, t);
         self.channels[ch].flagged = false;
         self.introduce(t);
     }
@@ -299,7 +333,10 @@ impl Server<'_> {
         self.flight.conn = NIL;
         let sources = self.flight.sources;
         let sources = sources.get(..self.flight.count).unwrap_or_default();
-        let whole = sources.iter().take_while(|source| source.is_some_and(|(_, end)| end <= taken)).count();
+        let whole = sources
+            .iter()
+            .take_while(|source| source.is_some_and(|(_, end)| end <= taken))
+            .count();
         // The last first: each goes back to where the one before it had come.
         for (source, _) in sources.iter().skip(whole).rev().flatten() {
             self.undo(c, source);
@@ -308,7 +345,10 @@ impl Server<'_> {
             self.finalise(now, c, source);
         }
         if let Some((source, _)) = sources.get(whole).copied().flatten() {
-            let start = whole.checked_sub(1).and_then(|i| sources.get(i).copied().flatten()).map_or(0, |(_, end)| end);
+            let start = whole
+                .checked_sub(1)
+                .and_then(|i| sources.get(i).copied().flatten())
+                .map_or(0, |(_, end)| end);
             self.send_again(now, c, &source, taken.saturating_sub(start));
         }
         self.release_reply(c);
@@ -329,7 +369,12 @@ impl Server<'_> {
     fn channel_sent(&mut self, now: Instant, c: u32, t: u32) {
         let (ch, m, seen, until) = {
             let attachment = &self.attachments[t];
-            (attachment.channel, attachment.member, attachment.seen, attachment.until)
+            (
+                attachment.channel,
+                attachment.member,
+                attachment.seen,
+                attachment.until,
+            )
         };
         self.drop_echoes(c, ch, seen);
         if !self.fetches_history(c) && self.members[m].delivered < seen {
@@ -362,7 +407,10 @@ impl Server<'_> {
             Source::Channel { t, cursor, seen } => {
                 self.attachments[t].cursor = cursor;
                 self.set_seen(t, seen);
-                self.conns[c].members_of.dirty.push_back(&mut self.attachments, t);
+                self.conns[c]
+                    .members_of
+                    .dirty
+                    .push_back(&mut self.attachments, t);
             }
             Source::Answer(_) => {}
             Source::Presence(before) => {
@@ -386,8 +434,12 @@ impl Server<'_> {
                 return;
             }
             Source::Reply(before) => {
-                let pending = Pending { start: before.start + taken as u16, ..before };
-                let begun = taken > 0 && self.replies.get(before.buffer)[usize::from(pending.start) - 1] != b'\n';
+                let pending = Pending {
+                    start: before.start + taken as u16,
+                    ..before
+                };
+                let begun = taken > 0
+                    && self.replies.get(before.buffer)[usize::from(pending.start) - 1] != b'\n';
                 if begun {
                     // The rest of the line must go before anything else.
                     self.conns[c].reply = Pending::default();
@@ -419,7 +471,14 @@ impl Server<'_> {
             done += n;
         }
         match tail {
-            Some((start, end)) => self.set_tail(c, Pending { buffer: scratch, start, end }),
+            Some((start, end)) => self.set_tail(
+                c,
+                Pending {
+                    buffer: scratch,
+                    start,
+                    end,
+                },
+            ),
             None => self.replies.give(scratch),
         }
         if done > 0 {
@@ -438,7 +497,9 @@ impl Server<'_> {
             Source::Channel { t, .. } => {
                 let size = self.replies.size();
                 let replies = self.replies.lend();
-                let out = replies.get_mut(scratch as usize * size..(scratch as usize + 1) * size).unwrap_or_default();
+                let out = replies
+                    .get_mut(scratch as usize * size..(scratch as usize + 1) * size)
+                    .unwrap_or_default();
                 let (used, _) = self.render_entries(c, t, out, true);
                 self.replies.restore(replies);
                 used
@@ -448,7 +509,9 @@ impl Server<'_> {
                 let used = loop {
                     let size = self.replies.size();
                     let replies = self.replies.lend();
-                    let out = replies.get_mut(scratch as usize * size..(scratch as usize + 1) * size).unwrap_or_default();
+                    let out = replies
+                        .get_mut(scratch as usize * size..(scratch as usize + 1) * size)
+                        .unwrap_or_default();
                     let step = self.job_line(c, &mut job, out);
                     self.replies.restore(replies);
                     match step {
@@ -461,7 +524,7 @@ impl Server<'_> {
                 used
             }
             Source::Answer(n) => {
-                let used = self.write_answer(c, n, &mut line);
+                let used = self.write_answer(n, &mut line);
                 self.replies.get_mut(scratch)[..used].copy_from_slice(&line[..used]);
                 used
             }
@@ -487,11 +550,20 @@ impl Server<'_> {
         let echo_wanted = self.conns[c].caps.contains(Caps::ECHO_MESSAGE);
         let (ch, mut cursor, seen, until) = {
             let attachment = &self.attachments[t];
-            (attachment.channel, attachment.cursor, attachment.seen, attachment.until)
+            (
+                attachment.channel,
+                attachment.cursor,
+                attachment.seen,
+                attachment.until,
+            )
         };
         let (mut last, mut used, mut full) = (seen, 0, false);
         while let Some((view, next)) = self.history.read(ch, cursor) {
-            let echo = if view.sender == account { self.echo_of(c, ch, view.seq) } else { None };
+            let echo = if view.sender == account {
+                self.echo_of(c, ch, view.seq)
+            } else {
+                None
+            };
             let shown = match view.kind {
                 Kind::Privmsg | Kind::Notice | Kind::Tagmsg => echo_wanted || echo.is_none(),
                 Kind::Invite => false,
@@ -499,9 +571,20 @@ impl Server<'_> {
             };
             let new = view.is_transient() || view.seq > seen;
             if shown && new && until.is_none_or(|until| view.seq <= until) {
-                let label = echo.map(|append| &*append.label).filter(|label| !label.is_empty());
-                let extra = Extra { label, batch: None, titles: self.titles_of(c, &view) };
-                match render(&view, set, extra, buffer.get_mut(used..).unwrap_or_default()) {
+                let label = echo
+                    .map(|append| &*append.label)
+                    .filter(|label| !label.is_empty());
+                let extra = Extra {
+                    label,
+                    batch: None,
+                    titles: self.titles_of(c, &view),
+                };
+                match render(
+                    &view,
+                    set,
+                    extra,
+                    buffer.get_mut(used..).unwrap_or_default(),
+                ) {
                     Some(n) => used += n,
                     None => {
                         full = true;

@@ -66,7 +66,11 @@ impl Server<'_> {
     pub(super) fn presence_of(&self, folded: &str) -> (Reported, Nick) {
         match self.account_by_name(folded) {
             Some(a) if self.accounts[a].online > 0 => {
-                let state = if self.accounts[a].is_away() { Reported::Away } else { Reported::Here };
+                let state = if self.accounts[a].is_away() {
+                    Reported::Away
+                } else {
+                    Reported::Here
+                };
                 (state, self.accounts[a].name)
             }
             Some(a) => (Reported::Offline, self.accounts[a].name),
@@ -108,7 +112,11 @@ impl Server<'_> {
         let mut next = None;
         let mut candidate = self.by_stamp.back();
         while let Some(a) = candidate {
-            if self.accounts[a].presence_stamp.max(self.accounts[a].display_stamp) <= seen {
+            if self.accounts[a]
+                .presence_stamp
+                .max(self.accounts[a].display_stamp)
+                <= seen
+            {
                 break;
             }
             next = Some(a);
@@ -122,11 +130,19 @@ impl Server<'_> {
             if a != own && self.share_a_room(own, a) {
                 let name = &account.name;
                 if account.display_stamp > seen && caps.contains(Caps::SETNAME) {
-                    let _ = write!(out, ":{name}!{name}@{server} SETNAME :{}\r\n", account.display);
+                    let _ = write!(
+                        out,
+                        ":{name}!{name}@{server} SETNAME :{}\r\n",
+                        account.display
+                    );
                 }
                 if account.presence_stamp > seen && caps.contains(Caps::AWAY_NOTIFY) {
                     let _ = match account.is_away() {
-                        true => write!(out, ":{name}!{name}@{server} AWAY :{}\r\n", account.away_text()),
+                        true => write!(
+                            out,
+                            ":{name}!{name}@{server} AWAY :{}\r\n",
+                            account.away_text()
+                        ),
                         false => write!(out, ":{name}!{name}@{server} AWAY\r\n"),
                     };
                 }
@@ -156,7 +172,13 @@ impl Server<'_> {
         if self.conns[c].watch_count >= self.config.watches_per_connection {
             return false;
         }
-        let Some(w) = self.watches.insert(Watch { conn: c, name: folded, ..Watch::default() }) else { return false };
+        let Some(w) = self.watches.insert(Watch {
+            conn: c,
+            name: folded,
+            ..Watch::default()
+        }) else {
+            return false;
+        };
         let hash = self.hash(&[folded.as_bytes()]) as u32;
         self.watch_names.insert(hash, w);
         self.conns[c].watches.push_back(&mut self.watches, w);
@@ -168,7 +190,9 @@ impl Server<'_> {
 
     pub(super) fn watch_of(&self, c: u32, folded: &str) -> Option<u32> {
         let hash = self.hash(&[folded.as_bytes()]) as u32;
-        self.watch_names.find(hash, |w| self.watches[w].conn == c && *self.watches[w].name == *folded)
+        self.watch_names.find(hash, |w| {
+            self.watches[w].conn == c && *self.watches[w].name == *folded
+        })
     }
 
     pub(super) fn unwatch(&mut self, w: u32) {
@@ -209,21 +233,29 @@ impl Server<'_> {
     pub(super) fn watch_line(&mut self, c: u32, w: u32, buffer: &mut [u8]) -> usize {
         let (state, name) = self.presence_of(&self.watches[w].name);
         let before = self.watches[w].reported;
-        let extended = self.conns[c].caps.contains(Caps::EXTENDED_MONITOR.union(Caps::AWAY_NOTIFY));
+        let extended = self.conns[c]
+            .caps
+            .contains(Caps::EXTENDED_MONITOR.union(Caps::AWAY_NOTIFY));
         let (server, nick) = (self.config.server_name, self.nick_of(c));
         let source = format_args!("{name}!{name}@{server}");
         let mut out = Out::new(buffer);
         let was_online = matches!(before, Reported::Here | Reported::Away);
         let _ = match state {
-            Reported::Nothing | Reported::Offline => write!(out, ":{server} {RPL_MONOFFLINE:03} {nick} :{name}\r\n"),
+            Reported::Nothing | Reported::Offline => {
+                write!(out, ":{server} {RPL_MONOFFLINE:03} {nick} :{name}\r\n")
+            }
             _ if !was_online => {
                 let _ = write!(out, ":{server} {RPL_MONONLINE:03} {nick} :{source}\r\n");
                 match (state, extended) {
-                    (Reported::Away, true) => write!(out, ":{source} AWAY :{}\r\n", self.away_text_of(&name)),
+                    (Reported::Away, true) => {
+                        write!(out, ":{source} AWAY :{}\r\n", self.away_text_of(&name))
+                    }
                     _ => Ok(()),
                 }
             }
-            Reported::Away if extended => write!(out, ":{source} AWAY :{}\r\n", self.away_text_of(&name)),
+            Reported::Away if extended => {
+                write!(out, ":{source} AWAY :{}\r\n", self.away_text_of(&name))
+            }
             Reported::Here if extended => write!(out, ":{source} AWAY\r\n"),
             _ => Ok(()),
         };
@@ -237,6 +269,7 @@ impl Server<'_> {
     }
 
     fn away_text_of(&self, name: &str) -> &str {
-        self.account_by_name(name).map_or("Away", |a| self.accounts[a].away_text())
+        self.account_by_name(name)
+            .map_or("Away", |a| self.accounts[a].away_text())
     }
 }

@@ -22,7 +22,11 @@ pub(super) struct Out<'b> {
 
 impl<'b> Out<'b> {
     pub(super) fn new(bytes: &'b mut [u8]) -> Self {
-        Self { bytes, used: 0, overflow: false }
+        Self {
+            bytes,
+            used: 0,
+            overflow: false,
+        }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -31,7 +35,10 @@ impl<'b> Out<'b> {
 
     /// What was written.
     pub(super) fn text(&self) -> &str {
-        self.bytes.get(..self.used).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default()
+        self.bytes
+            .get(..self.used)
+            .and_then(|text| core::str::from_utf8(text).ok())
+            .unwrap_or_default()
     }
 
     /// Whether something did not fit.
@@ -68,8 +75,14 @@ impl Server<'_> {
     /// Has a connection own a reply buffer with room for a command's reply. False when there is none just now.
     pub(super) fn reserve_reply(&mut self, c: u32) -> bool {
         if self.conns[c].reply.buffer == NIL {
-            let Some(buffer) = self.replies.take() else { return false };
-            self.conns[c].reply = Pending { buffer, start: 0, end: 0 };
+            let Some(buffer) = self.replies.take() else {
+                return false;
+            };
+            self.conns[c].reply = Pending {
+                buffer,
+                start: 0,
+                end: 0,
+            };
         }
         self.replies.size() - usize::from(self.conns[c].reply.end) >= REPLY_ROOM
     }
@@ -81,14 +94,23 @@ impl Server<'_> {
         }
         let batch = self.conns[c].batch;
         let Pending { buffer, start, end } = self.conns[c].reply;
-        let mut out = Out::new(self.replies.get_mut(buffer).get_mut(usize::from(end)..).unwrap_or_default());
+        let mut out = Out::new(
+            self.replies
+                .get_mut(buffer)
+                .get_mut(usize::from(end)..)
+                .unwrap_or_default(),
+        );
         if batch {
             let _ = out.write_str("@batch=l ");
         }
         let _ = out.write_fmt(args);
         let _ = out.write_str("\r\n");
         if let Some(n) = out.finish() {
-            self.conns[c].reply = Pending { buffer, start, end: end + n as u16 };
+            self.conns[c].reply = Pending {
+                buffer,
+                start,
+                end: end + n as u16,
+            };
             self.wake(c);
         }
     }
@@ -155,7 +177,10 @@ impl Server<'_> {
         let Pending { buffer, start, end } = self.conns[c].reply;
         self.conns[c].labelled = false;
         if buffer == NIL || start == end {
-            self.reply(c, format_args!("@label={label} :{server} BATCH +l labeled-response"));
+            self.reply(
+                c,
+                format_args!("@label={label} :{server} BATCH +l labeled-response"),
+            );
         } else {
             self.wrap_reply(c, &label);
         }
@@ -180,7 +205,10 @@ impl Server<'_> {
             0
         } else {
             let bytes = self.replies.get(buffer);
-            bytes[usize::from(start)..usize::from(end)].iter().filter(|b| **b == b'\n').count()
+            bytes[usize::from(start)..usize::from(end)]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count()
         };
         match lines {
             0 => self.reply(c, format_args!("@label={label} :{server} ACK")),
@@ -205,9 +233,16 @@ impl Server<'_> {
                 return;
             }
             let bytes = &self.replies.get(buffer)[at..usize::from(self.conns[c].reply.end)];
-            at += bytes.iter().position(|b| *b == b'\n').map_or(bytes.len(), |end| end + 1);
+            at += bytes
+                .iter()
+                .position(|b| *b == b'\n')
+                .map_or(bytes.len(), |end| end + 1);
         }
-        self.insert(c, usize::from(start), format_args!("@label={label} :{server} BATCH +l labeled-response\r\n"));
+        self.insert(
+            c,
+            usize::from(start),
+            format_args!("@label={label} :{server} BATCH +l labeled-response\r\n"),
+        );
     }
 
     /// Inserts into the reply; false when there is no room.
@@ -223,14 +258,18 @@ impl Server<'_> {
         }
         bytes.copy_within(at..usize::from(end), at + n);
         bytes[at..at + n].copy_from_slice(&text[..n]);
-        self.conns[c].reply = Pending { buffer, start, end: end + n as u16 };
+        self.conns[c].reply = Pending {
+            buffer,
+            start,
+            end: end + n as u16,
+        };
         true
     }
 
     // ---- answers of appends
 
     /// What the sender of a message is told when it is not stored, or stored without an echo.
-    pub(super) fn write_answer(&self, c: u32, n: u32, buffer: &mut [u8]) -> usize {
+    pub(super) fn write_answer(&self, n: u32, buffer: &mut [u8]) -> usize {
         let append = &self.appends[n];
         let server = self.config.server_name;
         let mut out = Out::new(buffer);
@@ -241,11 +280,14 @@ impl Server<'_> {
             Stage::Failed(reason) => {
                 let command = append.kind.map_or("PRIVMSG", crate::store::Kind::command);
                 let target = self.channels[append.channel].name_for(append.sender);
-                write!(out, ":{server} FAIL {command} NOT_STORED {target} :{}\r\n", reason_text(reason))
+                write!(
+                    out,
+                    ":{server} FAIL {command} NOT_STORED {target} :{}\r\n",
+                    reason_text(reason)
+                )
             }
             _ => write!(out, ":{server} ACK\r\n"),
         };
-        let _ = c;
         out.finish().unwrap_or(0)
     }
 
@@ -278,7 +320,11 @@ impl Server<'_> {
     pub(super) fn prefixes(&self, c: u32, flags: crate::store::MemberFlags) -> &'static str {
         use crate::store::MemberFlags as F;
         let all = self.conns[c].caps.contains(Caps::MULTI_PREFIX);
-        match (flags.contains(F::FOUNDER), flags.contains(F::OPERATOR), flags.contains(F::VOICE)) {
+        match (
+            flags.contains(F::FOUNDER),
+            flags.contains(F::OPERATOR),
+            flags.contains(F::VOICE),
+        ) {
             (true, true, true) if all => "~@+",
             (true, true, _) if all => "~@",
             (true, false, true) if all => "~+",

@@ -8,8 +8,8 @@ use super::login::Progress;
 use crate::id::{AccountId, ChannelId, Handle, Ticket, TicketKind};
 use crate::name::{DISPLAY_MAX, Nick, RoomName, TITLES_MAX};
 use crate::store::{
-    AccountChange, AccountFlags, AccountRecord, BanRow, ChannelKey, ChannelRecord, Effect, Marker, Operation, Outcome, Reason,
-    Settings, Verifier, next_row,
+    AccountChange, AccountFlags, AccountRecord, BanRow, ChannelKey, ChannelRecord, Effect, Marker,
+    Operation, Outcome, Reason, Settings, Verifier, next_row,
 };
 use crate::tables::{self, List, NIL, linked};
 use crate::text::Text;
@@ -39,14 +39,26 @@ pub(super) enum What {
     FindRoom(RoomName),
     LoadChannel(ChannelId),
     FindDirect(AccountId, AccountId),
-    CreateRoom { name: RoomName, founder: AccountId, modes: u32 },
+    CreateRoom {
+        name: RoomName,
+        founder: AccountId,
+        modes: u32,
+    },
     CreateDirect(AccountId, AccountId),
-    Bans { channel: ChannelId, after: u32 },
+    Bans {
+        channel: ChannelId,
+        after: u32,
+    },
     FindMember(ChannelId, AccountId),
     PutMarker(Handle),
     /// A page (into that staging block), or bounds, for the job of a connection.
-    Page { conn: Handle, page: u32 },
-    Unread { conn: Handle },
+    Page {
+        conn: Handle,
+        page: u32,
+    },
+    Unread {
+        conn: Handle,
+    },
 }
 
 /// A change of an account.
@@ -96,11 +108,17 @@ impl Server<'_> {
     pub(super) fn request(&mut self, what: What) -> Option<u32> {
         let hash = self.request_hash(&what);
         if let Some(hash) = hash
-            && let Some(r) = self.request_index.find(hash, |r| self.requests[r].what == what)
+            && let Some(r) = self
+                .request_index
+                .find(hash, |r| self.requests[r].what == what)
         {
             return Some(r);
         }
-        let r = self.requests.insert(Request { what, hash: hash.unwrap_or(0), ..Request::default() })?;
+        let r = self.requests.insert(Request {
+            what,
+            hash: hash.unwrap_or(0),
+            ..Request::default()
+        })?;
         if let Some(hash) = hash {
             self.request_index.insert(hash, r);
         }
@@ -117,8 +135,12 @@ impl Server<'_> {
             What::LoadChannel(id) => self.hash(&[b"c", &id.0.to_le_bytes()]),
             What::FindDirect(a, b) => self.hash(&[b"d", &a.0.to_le_bytes(), &b.0.to_le_bytes()]),
             What::CreateDirect(a, b) => self.hash(&[b"D", &a.0.to_le_bytes(), &b.0.to_le_bytes()]),
-            What::CreateRoom { name, founder, .. } => self.hash(&[b"R", name.as_bytes(), &founder.0.to_le_bytes()]),
-            What::Bans { channel, after } => self.hash(&[b"b", &channel.0.to_le_bytes(), &after.to_le_bytes()]),
+            What::CreateRoom { name, founder, .. } => {
+                self.hash(&[b"R", name.as_bytes(), &founder.0.to_le_bytes()])
+            }
+            What::Bans { channel, after } => {
+                self.hash(&[b"b", &channel.0.to_le_bytes(), &after.to_le_bytes()])
+            }
             What::FindMember(ch, a) => self.hash(&[b"m", &ch.0.to_le_bytes(), &a.0.to_le_bytes()]),
             _ => return None,
         };
@@ -137,8 +159,7 @@ impl Server<'_> {
 
     /// The next effect: requests first, then appends.
     pub(super) fn next_effect(&mut self, now: Instant) -> Option<Effect<'_>> {
-        loop {
-            let Some(r) = self.request_queue.pop_front(&mut self.requests) else { break };
+        while let Some(r) = self.request_queue.pop_front(&mut self.requests) {
             if self.is_obsolete(r) {
                 self.finish_request(r);
                 continue;
@@ -165,10 +186,16 @@ impl Server<'_> {
         let operation = match &request.what {
             What::LoadSettings => Operation::LoadSettings,
             What::PutSettings(settings) => Operation::PutSettings(*settings),
-            What::AnyAccount => Operation::ReadAccounts { prefix: "", after: "", bytes: 256 },
-            What::FirstRoom(account) => {
-                Operation::ReadMemberships { account: *account, after: ChannelId::NONE, bytes: 128 }
-            }
+            What::AnyAccount => Operation::ReadAccounts {
+                prefix: "",
+                after: "",
+                bytes: 256,
+            },
+            What::FirstRoom(account) => Operation::ReadMemberships {
+                account: *account,
+                after: ChannelId::NONE,
+                bytes: 128,
+            },
             What::FindAccount(name) => Operation::FindAccount { name },
             What::LoadAccount(account) => Operation::LoadAccount { account: *account },
             What::CreateAccount(credential) => {
@@ -197,7 +224,11 @@ impl Server<'_> {
             What::FindRoom(name) => Operation::FindChannel(ChannelKey::Room(name)),
             What::LoadChannel(id) => Operation::FindChannel(ChannelKey::Id(*id)),
             What::FindDirect(a, b) => Operation::FindChannel(ChannelKey::Direct(*a, *b)),
-            What::CreateRoom { name, founder, modes } => Operation::CreateChannel {
+            What::CreateRoom {
+                name,
+                founder,
+                modes,
+            } => Operation::CreateChannel {
                 key: ChannelKey::Room(name),
                 founder: *founder,
                 time: request.time,
@@ -209,8 +240,15 @@ impl Server<'_> {
                 time: request.time,
                 modes: 0,
             },
-            What::Bans { channel, after } => Operation::ReadBans { channel: *channel, after: *after, bytes: BAN_PAGE },
-            What::FindMember(channel, account) => Operation::FindMember { channel: *channel, account: *account },
+            What::Bans { channel, after } => Operation::ReadBans {
+                channel: *channel,
+                after: *after,
+                bytes: BAN_PAGE,
+            },
+            What::FindMember(channel, account) => Operation::FindMember {
+                channel: *channel,
+                account: *account,
+            },
             What::PutMarker(member) => {
                 let m = self.members.resolve(*member).unwrap_or(0);
                 let member = &self.members[m];
@@ -231,7 +269,10 @@ impl Server<'_> {
                 }
             }
         };
-        Effect { ticket: Ticket(TicketKind::Request, self.requests.handle(r)), operation }
+        Effect {
+            ticket: Ticket(TicketKind::Request, self.requests.handle(r)),
+            operation,
+        }
     }
 
     // ---- answers
@@ -245,7 +286,9 @@ impl Server<'_> {
         }
         let what = self.requests[r].what;
         match (what, outcome) {
-            (What::LoadSettings, Outcome::Settings(settings)) => self.settings_loaded(now, settings),
+            (What::LoadSettings, Outcome::Settings(settings)) => {
+                self.settings_loaded(now, settings)
+            }
             (What::LoadSettings, _) => return self.retry_request(now, r),
             (What::PutSettings(settings), Outcome::Done) => {
                 self.time_asked = false;
@@ -268,8 +311,12 @@ impl Server<'_> {
                 }
                 None => self.memo_for_waiters(r, Memo::Absent(job::key(&[&id.0.to_le_bytes()]))),
             },
-            (What::CreateAccount(credential), Outcome::Created(id)) => self.account_created(now, credential, id),
-            (What::CreateAccount(credential), Outcome::Refused(reason)) => self.account_refused(credential, reason),
+            (What::CreateAccount(credential), Outcome::Created(id)) => {
+                self.account_created(now, credential, id)
+            }
+            (What::CreateAccount(credential), Outcome::Refused(reason)) => {
+                self.account_refused(credential, reason)
+            }
             (What::ChangeAccount(id, change), Outcome::Done) => {
                 self.account_changed(id, change);
                 self.memo_for_waiters(r, Memo::Done);
@@ -290,10 +337,16 @@ impl Server<'_> {
                 self.memo_for_waiters(r, Memo::Absent(job::key(&[name.as_bytes()])));
             }
             (What::LoadChannel(id), Outcome::Channel(None)) => {
-                self.memo_for_waiters(r, Memo::Absent(job::key(&[b"channel", &id.0.to_le_bytes()])));
+                self.memo_for_waiters(
+                    r,
+                    Memo::Absent(job::key(&[b"channel", &id.0.to_le_bytes()])),
+                );
             }
             (What::FindDirect(a, b), Outcome::Channel(None)) => {
-                self.memo_for_waiters(r, Memo::Absent(job::key(&[&a.0.to_le_bytes(), &b.0.to_le_bytes()])));
+                self.memo_for_waiters(
+                    r,
+                    Memo::Absent(job::key(&[&a.0.to_le_bytes(), &b.0.to_le_bytes()])),
+                );
             }
             (
                 What::FindRoom(_)
@@ -303,30 +356,49 @@ impl Server<'_> {
                 | What::CreateDirect(..),
                 Outcome::Channel(Some(record)),
             ) => {
-                if !self.channel_found(now, r, &record) {
+                if !self.channel_found(r, &record) {
                     return;
                 }
             }
-            (What::Bans { channel, .. }, Outcome::Page { rows, more }) => self.bans_loaded(channel, rows, more),
+            (What::Bans { channel, .. }, Outcome::Page { rows, more }) => {
+                self.bans_loaded(channel, rows, more)
+            }
             (What::FindMember(channel, account), Outcome::Member(member)) => {
                 let memo = match member {
                     Some(member) => {
                         self.member_found(channel, account, &member);
-                        Memo::Member { channel, account, flags: member.flags, read: member.read }
+                        Memo::Member {
+                            channel,
+                            account,
+                            flags: member.flags,
+                            read: member.read,
+                        }
                     }
-                    None => Memo::Member { channel, account, flags: 0, read: Marker::default() },
+                    None => Memo::Member {
+                        channel,
+                        account,
+                        flags: 0,
+                        read: Marker::default(),
+                    },
                 };
                 self.memo_for_waiters(r, memo);
             }
             (What::PutMarker(member), outcome) => {
                 let stored = matches!(outcome, Outcome::Done);
-                self.memo_for_waiters(r, if stored { Memo::Done } else { Memo::Refused(Reason::Failed) });
+                self.memo_for_waiters(
+                    r,
+                    if stored {
+                        Memo::Done
+                    } else {
+                        Memo::Refused(Reason::Failed)
+                    },
+                );
                 if let Some(m) = self.members.resolve(member) {
                     self.marker_saved(now, m, stored);
                 }
             }
             (What::Page { conn, page }, outcome) => self.page_loaded(conn, page, outcome),
-            (What::Unread { conn }, outcome) => self.unread_found(now, conn, outcome),
+            (What::Unread { conn }, outcome) => self.unread_found(conn, outcome),
             // A write refused, or a read that failed for good.
             (_, Outcome::Refused(reason)) => self.memo_for_waiters(r, Memo::Refused(reason)),
             // An answer of another kind than was asked: the store is broken; as if it had failed.
@@ -346,7 +418,10 @@ impl Server<'_> {
         self.request_queue.remove(&mut self.requests, r);
         if let What::Page { conn, page } = self.requests[r].what
             && page != NIL
-            && self.conns.resolve(conn).is_none_or(|c| self.conns[c].page != page)
+            && self
+                .conns
+                .resolve(conn)
+                .is_none_or(|c| self.conns[c].page != page)
         {
             self.pages.give(page);
         }
@@ -420,7 +495,7 @@ impl Server<'_> {
     }
 
     /// Brings a channel and then its bans into memory. False when the request goes on.
-    fn channel_found(&mut self, now: Instant, r: u32, record: &ChannelRecord<'_>) -> bool {
+    fn channel_found(&mut self, r: u32, record: &ChannelRecord<'_>) -> bool {
         if !record.direct.0.is_none() {
             for id in [record.direct.0, record.direct.1] {
                 if self.account_by_id(id).is_none() {
@@ -439,7 +514,6 @@ impl Server<'_> {
             }
             Some(_) => {}
             None => {
-                let _ = now;
                 self.memo_for_waiters(r, Memo::Refused(Reason::Full));
             }
         }
@@ -453,7 +527,9 @@ impl Server<'_> {
     }
 
     fn bans_loaded(&mut self, channel: ChannelId, rows: &[u8], more: bool) {
-        let Some(ch) = self.channel_by_id(channel) else { return };
+        let Some(ch) = self.channel_by_id(channel) else {
+            return;
+        };
         if self.channels[ch].bans_loaded {
             return;
         }
@@ -473,7 +549,12 @@ impl Server<'_> {
         }
     }
 
-    fn member_found(&mut self, channel: ChannelId, account: AccountId, record: &crate::store::MemberRecord) {
+    fn member_found(
+        &mut self,
+        channel: ChannelId,
+        account: AccountId,
+        record: &crate::store::MemberRecord,
+    ) {
         if let Some(ch) = self.channel_by_id(channel)
             && let Some(a) = self.account_by_id(account)
             && let Some(m) = self.member_of(a, ch)
@@ -497,13 +578,19 @@ impl Server<'_> {
             None => {
                 let mut secret = [0; 32];
                 self.rng.fill_bytes(&mut secret);
-                Settings { secret, time_reserved: 0 }
+                Settings {
+                    secret,
+                    time_reserved: 0,
+                }
             }
         };
         let unix = self.clock.unix(now);
         self.time_asked = true;
         let time_reserved = unix.saturating_add(super::clock::RESERVE_MS);
-        self.request(What::PutSettings(Settings { time_reserved, ..settings }));
+        self.request(What::PutSettings(Settings {
+            time_reserved,
+            ..settings
+        }));
     }
 
     /// Makes everybody run who came before the settings were known.

@@ -14,7 +14,13 @@ pub struct Buffers<'a> {
 impl<'a> Buffers<'a> {
     /// As many buffers of `size` bytes (at least 4) as fit.
     pub(crate) fn new(bytes: &'a mut [u8], size: usize) -> Self {
-        Self { bytes, size: size.max(4), free: NIL, fresh: 0, used: 0 }
+        Self {
+            bytes,
+            size: size.max(4),
+            free: NIL,
+            fresh: 0,
+            used: 0,
+        }
     }
 
     pub(crate) fn size(&self) -> usize {

@@ -15,7 +15,10 @@ pub struct Link {
 
 impl Default for Link {
     fn default() -> Self {
-        Self { next: APART, prev: APART }
+        Self {
+            next: APART,
+            prev: APART,
+        }
     }
 }
 
@@ -28,7 +31,9 @@ impl Link {
 
 /// A slot type that can be in the `K`th kind of list.
 pub trait Linked<const K: usize> {
+    /// The slot's place in that list.
     fn link(&self) -> &Link;
+    /// The same, to be changed.
     fn link_mut(&mut self) -> &mut Link;
 }
 
@@ -54,19 +59,30 @@ pub struct List<const K: usize> {
 
 impl<const K: usize> Default for List<K> {
     fn default() -> Self {
-        Self { head: NIL, tail: NIL }
+        Self {
+            head: NIL,
+            tail: NIL,
+        }
     }
 }
 
 impl<const K: usize> List<K> {
     #[inline]
     pub(crate) const fn front(&self) -> Option<u32> {
-        if self.head == NIL { None } else { Some(self.head) }
+        if self.head == NIL {
+            None
+        } else {
+            Some(self.head)
+        }
     }
 
     #[inline]
     pub(crate) const fn back(&self) -> Option<u32> {
-        if self.tail == NIL { None } else { Some(self.tail) }
+        if self.tail == NIL {
+            None
+        } else {
+            Some(self.tail)
+        }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -74,11 +90,18 @@ impl<const K: usize> List<K> {
     }
 
     /// Adds a slot at the end; nothing when it is in the list already.
-    pub(crate) fn push_back<T: Linked<K>>(&mut self, slots: &mut impl IndexMut<u32, Output = T>, index: u32) {
+    pub(crate) fn push_back<T: Linked<K>>(
+        &mut self,
+        slots: &mut impl IndexMut<u32, Output = T>,
+        index: u32,
+    ) {
         if slots[index].link().is_linked() {
             return;
         }
-        *slots[index].link_mut() = Link { next: NIL, prev: self.tail };
+        *slots[index].link_mut() = Link {
+            next: NIL,
+            prev: self.tail,
+        };
         match self.tail {
             NIL => self.head = index,
             tail => slots[tail].link_mut().next = index,
@@ -87,7 +110,11 @@ impl<const K: usize> List<K> {
     }
 
     /// Takes a slot out; nothing when it is not in the list.
-    pub(crate) fn remove<T: Linked<K>>(&mut self, slots: &mut impl IndexMut<u32, Output = T>, index: u32) {
+    pub(crate) fn remove<T: Linked<K>>(
+        &mut self,
+        slots: &mut impl IndexMut<u32, Output = T>,
+        index: u32,
+    ) {
         let Link { next, prev } = *slots[index].link();
         if next == APART {
             return;
@@ -103,7 +130,10 @@ impl<const K: usize> List<K> {
         *slots[index].link_mut() = Link::default();
     }
 
-    pub(crate) fn pop_front<T: Linked<K>>(&mut self, slots: &mut impl IndexMut<u32, Output = T>) -> Option<u32> {
+    pub(crate) fn pop_front<T: Linked<K>>(
+        &mut self,
+        slots: &mut impl IndexMut<u32, Output = T>,
+    ) -> Option<u32> {
         let index = self.front()?;
         self.remove(slots, index);
         Some(index)
@@ -111,14 +141,20 @@ impl<const K: usize> List<K> {
 
     /// The slot after `index` in its list.
     #[inline]
-    pub(crate) fn next<T: Linked<K>>(slots: &impl IndexMut<u32, Output = T>, index: u32) -> Option<u32> {
+    pub(crate) fn next<T: Linked<K>>(
+        slots: &impl IndexMut<u32, Output = T>,
+        index: u32,
+    ) -> Option<u32> {
         let next = slots[index].link().next;
         (next < APART).then_some(next)
     }
 
     /// The slot before `index` in its list.
     #[inline]
-    pub(crate) fn prev<T: Linked<K>>(slots: &impl IndexMut<u32, Output = T>, index: u32) -> Option<u32> {
+    pub(crate) fn prev<T: Linked<K>>(
+        slots: &impl IndexMut<u32, Output = T>,
+        index: u32,
+    ) -> Option<u32> {
         let prev = slots[index].link().prev;
         (prev < APART).then_some(prev)
     }

@@ -18,7 +18,11 @@ pub struct Slot<T> {
 
 impl<T: Default> Default for Slot<T> {
     fn default() -> Self {
-        Self { generation: 0, next: NIL, value: T::default() }
+        Self {
+            generation: 0,
+            next: NIL,
+            value: T::default(),
+        }
     }
 }
 
@@ -33,12 +37,21 @@ pub struct Pool<'a, T> {
 
 impl<'a, T: Default> Pool<'a, T> {
     pub(crate) fn new(slots: &'a mut [Slot<T>]) -> Self {
-        Self { slots, free: NIL, fresh: 0, used: 0 }
+        Self {
+            slots,
+            free: NIL,
+            fresh: 0,
+            used: 0,
+        }
     }
 
     /// Takes a slot; `None` when all are in use.
     pub(crate) fn insert(&mut self, value: T) -> Option<u32> {
-        let index = if self.free == NIL { self.fresh } else { self.free };
+        let index = if self.free == NIL {
+            self.fresh
+        } else {
+            self.free
+        };
         let slot = self.slots.get_mut(index as usize)?;
         if self.free == NIL {
             self.fresh += 1;
@@ -64,7 +77,10 @@ impl<'a, T: Default> Pool<'a, T> {
     }
 
     pub(crate) fn handle(&self, index: u32) -> Handle {
-        Handle { index, generation: self.slots[index as usize].generation }
+        Handle {
+            index,
+            generation: self.slots[index as usize].generation,
+        }
     }
 
     /// The slot a handle means, if it is still the same occupant's.
@@ -74,7 +90,9 @@ impl<'a, T: Default> Pool<'a, T> {
     }
 
     pub(crate) fn in_use(&self, index: u32) -> bool {
-        self.slots.get(index as usize).is_some_and(|slot| slot.next == IN_USE)
+        self.slots
+            .get(index as usize)
+            .is_some_and(|slot| slot.next == IN_USE)
     }
 
     pub(crate) fn len(&self) -> usize {

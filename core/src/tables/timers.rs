@@ -13,7 +13,11 @@ pub struct Timer {
 
 impl Default for Timer {
     fn default() -> Self {
-        Self { at: Instant(0), owner: NIL, position: NIL }
+        Self {
+            at: Instant(0),
+            owner: NIL,
+            position: NIL,
+        }
     }
 }
 

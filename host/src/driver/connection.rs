@@ -259,7 +259,7 @@ impl Driver<'_> {
         self.open -= 1;
         debug!(connection = ?connection.id, reason, "disconnected");
         let now = self.now();
-        self.server.close(now, connection.id, reason);
+        self.server.close(now, connection.id);
     }
 }
 

@@ -297,7 +297,7 @@ impl<'a> Driver<'a> {
             Ok(connection) => connection,
             Err(error) => {
                 error!(%error, "a connection could not be watched");
-                self.server.close(now, id, "Connection failed");
+                self.server.close(now, id);
                 return;
             }
         };

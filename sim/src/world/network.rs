@@ -276,7 +276,7 @@ impl World {
                 self.trace
                     .note(self.now, "close", link.client as u64, b"by the client");
                 link.conn = None;
-                server.close(now, conn, "Connection closed");
+                server.close(now, conn);
                 return self.settle(server);
             }
             if link.inward.unread() == 0 || !server.wants_input(conn) {
@@ -331,7 +331,7 @@ impl World {
                     link.outward.end(self.now);
                     link.conn = None;
                     link.flagged = false;
-                    server.close(now, conn, "");
+                    server.close(now, conn);
                     return;
                 }
             };

@@ -13,7 +13,10 @@ use super::Found;
 use crate::id::AccountId;
 use crate::irc::message::Message;
 use crate::name::{self, Nick};
-use crate::store::{AccountFlags, AccountRecord, Kind, Marker, MemberFlags, MembershipRow, Outcome, Reason, Verifier, next_row};
+use crate::store::{
+    AccountFlags, AccountRecord, Kind, Marker, MemberFlags, MembershipRow, Outcome, Reason,
+    Verifier, next_row,
+};
 use crate::tables::NIL;
 use crate::text::Text;
 use crate::time::Instant;
@@ -23,9 +26,15 @@ impl Server<'_> {
         let mut subcommand: Text<16> = Text::truncated(m.param(0).unwrap_or_default());
         subcommand.make_ascii_lowercase();
         let name = m.param(1).unwrap_or_default();
-        let own = self.conns[c].account != NIL && (name == "*" || name::eq_folded(name, &self.accounts[self.conns[c].account].name));
-        if !self.is_owner(c) && !(own && &*subcommand == "passwd") {
-            self.fail(c, "ACCOUNT", format_args!("NOT_OWNER :Only an owner of this server may do that"));
+        let own = self.conns[c].account != NIL
+            && (name == "*" || name::eq_folded(name, &self.accounts[self.conns[c].account].name));
+        let own_password = own && &*subcommand == "passwd";
+        if !self.is_owner(c) && !own_password {
+            self.fail(
+                c,
+                "ACCOUNT",
+                format_args!("NOT_OWNER :Only an owner of this server may do that"),
+            );
             return Flow::Done;
         }
         match &*subcommand {
@@ -42,20 +51,36 @@ impl Server<'_> {
             },
             "add" => self.account_add(now, c, name, m.param(2).unwrap_or_default()),
             "passwd" => {
-                let name: Nick = if own { self.accounts[self.conns[c].account].name } else { Text::truncated(name) };
+                let name: Nick = if own {
+                    self.accounts[self.conns[c].account].name
+                } else {
+                    Text::truncated(name)
+                };
                 self.account_passwd(c, &name, m.param(2).unwrap_or_default())
             }
             "title" => {
                 let titles = m.param(2).unwrap_or_default();
                 if let Err(error) = name::check_titles(titles) {
-                    self.fail(c, "ACCOUNT", format_args!("INVALID_TITLES {} :{error}", Text::<32>::truncated(name)));
+                    self.fail(
+                        c,
+                        "ACCOUNT",
+                        format_args!("INVALID_TITLES {} :{error}", Text::<32>::truncated(name)),
+                    );
                     return Flow::Done;
                 }
-                self.account_change(c, "TITLE", name, |_| Change::Titles(Text::truncated(titles)))
+                self.account_change(c, "TITLE", name, |_| {
+                    Change::Titles(Text::truncated(titles))
+                })
             }
-            "disable" => self.account_change(c, "DISABLE", name, |account| Change::Flags(account.flags | AccountFlags::DISABLED)),
-            "enable" => self.account_change(c, "ENABLE", name, |account| Change::Flags(account.flags - AccountFlags::DISABLED)),
-            "owner" => self.account_change(c, "OWNER", name, |account| Change::Flags(account.flags | AccountFlags::OWNER)),
+            "disable" => self.account_change(c, "DISABLE", name, |account| {
+                Change::Flags(account.flags | AccountFlags::DISABLED)
+            }),
+            "enable" => self.account_change(c, "ENABLE", name, |account| {
+                Change::Flags(account.flags - AccountFlags::DISABLED)
+            }),
+            "owner" => self.account_change(c, "OWNER", name, |account| {
+                Change::Flags(account.flags | AccountFlags::OWNER)
+            }),
             "remove" => self.account_remove(c, name),
             _ => {
                 self.fail(c, "ACCOUNT", format_args!(
@@ -73,7 +98,11 @@ impl Server<'_> {
             Found::Is(a) => Ok(a),
             Found::Wait => Err(Flow::Wait),
             Found::Absent => {
-                self.fail(c, "ACCOUNT", format_args!("NO_SUCH_ACCOUNT {shown} :There is no such account"));
+                self.fail(
+                    c,
+                    "ACCOUNT",
+                    format_args!("NO_SUCH_ACCOUNT {shown} :There is no such account"),
+                );
                 Err(Flow::Done)
             }
             Found::Failed(reason) => {
@@ -85,11 +114,20 @@ impl Server<'_> {
 
     fn done(&mut self, c: u32, subcommand: &str, name: &str) -> Flow {
         let server = self.config.server_name;
-        self.reply(c, format_args!(":{server} NOTE ACCOUNT {subcommand}_DONE {name} :It is stored"));
+        self.reply(
+            c,
+            format_args!(":{server} NOTE ACCOUNT {subcommand}_DONE {name} :It is stored"),
+        );
         Flow::Done
     }
 
-    fn account_change(&mut self, c: u32, subcommand: &str, name: &str, change: impl FnOnce(&Account) -> Change) -> Flow {
+    fn account_change(
+        &mut self,
+        c: u32,
+        subcommand: &str,
+        name: &str,
+        change: impl FnOnce(&Account) -> Change,
+    ) -> Flow {
         let a = match self.account_named(c, name) {
             Ok(a) => a,
             Err(flow) => return flow,
@@ -127,7 +165,9 @@ impl Server<'_> {
             }
         };
         match verifier {
-            Some(verifier) => self.account_change(c, "PASSWD", name, |_| Change::Verifier(verifier)),
+            Some(verifier) => {
+                self.account_change(c, "PASSWD", name, |_| Change::Verifier(verifier))
+            }
             None => self.derive_new(Instant(0), c, password),
         }
     }
@@ -163,7 +203,11 @@ impl Server<'_> {
             }
             Progress::Refused(Reason::Exists) => {
                 self.release_credential(c);
-                self.fail(c, "ACCOUNT", format_args!("ACCOUNT_EXISTS {shown} :That name is registered already"));
+                self.fail(
+                    c,
+                    "ACCOUNT",
+                    format_args!("ACCOUNT_EXISTS {shown} :That name is registered already"),
+                );
                 Flow::Done
             }
             Progress::Refused(reason) => {
@@ -179,7 +223,10 @@ impl Server<'_> {
         let shown: Text<32> = Text::truncated(if name.is_empty() { "*" } else { name });
         if self.conns[c].progress > 0 {
             let folded: Nick = name::fold(name).unwrap_or_default();
-            if self.account_by_name(&folded).is_some_and(|a| self.accounts[a].removal != Removal::None) {
+            if self
+                .account_by_name(&folded)
+                .is_some_and(|a| self.accounts[a].removal != Removal::None)
+            {
                 self.stalled.push_back(&mut self.conns, c);
                 return Flow::Wait;
             }
@@ -190,7 +237,11 @@ impl Server<'_> {
             Err(flow) => return flow,
         };
         if a == self.conns[c].account {
-            self.fail(c, "ACCOUNT", format_args!("OWN_ACCOUNT {shown} :You cannot remove the account you are using"));
+            self.fail(
+                c,
+                "ACCOUNT",
+                format_args!("OWN_ACCOUNT {shown} :You cannot remove the account you are using"),
+            );
             return Flow::Done;
         }
         self.conns[c].progress = 1;
@@ -203,7 +254,9 @@ impl Server<'_> {
     // ---- what a stored change does
 
     pub(in super::super) fn account_changed(&mut self, id: AccountId, change: Change) {
-        let Some(a) = self.account_by_id(id) else { return };
+        let Some(a) = self.account_by_id(id) else {
+            return;
+        };
         match change {
             Change::Verifier(_) => self.cancel_logins(id),
             Change::Display(display) => {
@@ -250,11 +303,13 @@ impl Server<'_> {
         while let Some(a) = next {
             next = crate::tables::List::<1>::next(&self.accounts, a);
             let id = self.accounts[a].id;
-            match self.accounts[a].removal {
-                Removal::Next if self.accounts[a].online == 0 => {
-                    if self.request(What::FirstRoom(id)).is_some() {
-                        self.accounts[a].removal = Removal::Asked;
-                    }
+            let removal = self.accounts[a].removal;
+            match removal {
+                Removal::Next
+                    if self.accounts[a].online == 0
+                        && self.request(What::FirstRoom(id)).is_some() =>
+                {
+                    self.accounts[a].removal = Removal::Asked;
                 }
                 Removal::Leave(channel) => match self.channel_by_id(channel) {
                     None => {
@@ -268,7 +323,11 @@ impl Server<'_> {
                             tags: "",
                             subject: "",
                             text: "Gone for good",
-                            brings: Brings::Member { account: id, flags: MemberFlags::empty(), read: Marker::default() },
+                            brings: Brings::Member {
+                                account: id,
+                                flags: MemberFlags::empty(),
+                                read: Marker::default(),
+                            },
                             label: "",
                             awaited: false,
                         };
@@ -277,10 +336,8 @@ impl Server<'_> {
                         }
                     }
                 },
-                Removal::Last => {
-                    if self.request(What::RemoveAccount(id)).is_some() {
-                        self.accounts[a].removal = Removal::Asked;
-                    }
+                Removal::Last if self.request(What::RemoveAccount(id)).is_some() => {
+                    self.accounts[a].removal = Removal::Asked;
                 }
                 _ => {}
             }
@@ -289,7 +346,9 @@ impl Server<'_> {
 
     /// The next room that an account to be removed must leave, or that there is none.
     pub(in super::super) fn room_to_leave(&mut self, id: AccountId, outcome: Outcome<'_>) {
-        let Some(a) = self.account_by_id(id) else { return };
+        let Some(a) = self.account_by_id(id) else {
+            return;
+        };
         self.accounts[a].removal = match outcome {
             Outcome::Page { mut rows, .. } => match next_row::<MembershipRow<'_>>(&mut rows) {
                 Some(row) => Removal::Leave(row.channel),
@@ -314,7 +373,8 @@ impl Server<'_> {
     // ---- guests left over from a crash
 
     pub(in super::super) fn sweep_guests(&mut self) {
-        if !self.guests_swept && self.settings.is_some() && self.request(What::FindGuest).is_some() {
+        if !self.guests_swept && self.settings.is_some() && self.request(What::FindGuest).is_some()
+        {
             self.guests_swept = true;
         }
     }
@@ -335,8 +395,16 @@ impl Server<'_> {
     /// Derives the key of a new password for the command in hand.
     fn derive_new(&mut self, now: Instant, c: u32, password: &str) -> Flow {
         let k = self.conns[c].credential;
-        if (k == NIL || self.credentials[k].method != Method::Register) && !self.take_credential(now, c, Method::Register) {
-            self.fail(c, "ACCOUNT", format_args!("TEMPORARILY_UNAVAILABLE * :Too many logins are in progress, please try again"));
+        if (k == NIL || self.credentials[k].method != Method::Register)
+            && !self.take_credential(now, c, Method::Register)
+        {
+            self.fail(
+                c,
+                "ACCOUNT",
+                format_args!(
+                    "TEMPORARILY_UNAVAILABLE * :Too many logins are in progress, please try again"
+                ),
+            );
             return Flow::Done;
         }
         let salt = self.new_salt();

@@ -23,10 +23,17 @@ const NEW_ROOM: RoomModes = RoomModes::NO_EXTERNAL.union(RoomModes::TOPIC_LOCKED
 
 impl Server<'_> {
     pub(super) fn join(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
-        let Some(targets) = m.param(0).filter(|targets| !targets.is_empty()) else { return self.need_more(c, "JOIN") };
+        let Some(targets) = m.param(0).filter(|targets| !targets.is_empty()) else {
+            return self.need_more(c, "JOIN");
+        };
         self.open_batch(c);
         while let Some(target) = targets.split(',').nth(usize::from(self.conns[c].progress)) {
-            let key = m.param(1).unwrap_or_default().split(',').nth(usize::from(self.conns[c].progress)).unwrap_or_default();
+            let key = m
+                .param(1)
+                .unwrap_or_default()
+                .split(',')
+                .nth(usize::from(self.conns[c].progress))
+                .unwrap_or_default();
             match self.join_one(now, c, target, key) {
                 Flow::Done => self.next_target(c),
                 Flow::Wait => return Flow::Wait,
@@ -39,7 +46,11 @@ impl Server<'_> {
         let a = self.conns[c].account;
         let shown: RoomName = Text::truncated(target);
         if let Err(error) = name::check_room(target) {
-            let shown = if shown.is_empty() || shown.contains([' ', ':']) { "*" } else { &*shown };
+            let shown = if shown.is_empty() || shown.contains([' ', ':']) {
+                "*"
+            } else {
+                &*shown
+            };
             self.numeric(c, ERR_NOSUCHCHANNEL, format_args!("{shown} :{error}"));
             return Flow::Done;
         }
@@ -49,12 +60,31 @@ impl Server<'_> {
             Found::Wait => return Flow::Wait,
             Found::Absent => {
                 if self.rooms_of(a) >= usize::from(self.config.rooms_per_account) {
-                    self.numeric(c, ERR_TOOMANYCHANNELS, format_args!("{shown} :You are in as many rooms as you may be"));
+                    self.numeric(
+                        c,
+                        ERR_TOOMANYCHANNELS,
+                        format_args!("{shown} :You are in as many rooms as you may be"),
+                    );
                     return Flow::Done;
                 }
                 let founder = self.accounts[a].id;
+                let rate_key = self.hash(&[b"room", &founder.0.to_le_bytes()]);
+                if let Err(wait) = self.throttles.take(now, rate_key, self.config.room_rate) {
+                    let seconds = wait.div_ceil(1_000);
+                    self.numeric(c, ERR_TOOMANYCHANNELS, format_args!(
+                        "{shown} :There is no such room, and you made many just now; try again in {seconds} s"
+                    ));
+                    return Flow::Done;
+                }
                 self.conns[c].memo = Memo::None;
-                self.ask(c, What::CreateRoom { name: shown, founder, modes: NEW_ROOM.bits() });
+                self.ask(
+                    c,
+                    What::CreateRoom {
+                        name: shown,
+                        founder,
+                        modes: NEW_ROOM.bits(),
+                    },
+                );
                 return Flow::Wait;
             }
             Found::Failed(reason) => {
@@ -98,11 +128,19 @@ impl Server<'_> {
             return Flow::Done;
         }
         if self.rooms_of(a) >= usize::from(self.config.rooms_per_account) {
-            self.numeric(c, ERR_TOOMANYCHANNELS, format_args!("{shown} :You are in as many rooms as you may be"));
+            self.numeric(
+                c,
+                ERR_TOOMANYCHANNELS,
+                format_args!("{shown} :You are in as many rooms as you may be"),
+            );
             return Flow::Done;
         }
         if self.members.is_full() && self.idle_accounts.is_empty() {
-            self.numeric(c, ERR_TOOMANYCHANNELS, format_args!("{shown} :The server has no room for another membership now"));
+            self.numeric(
+                c,
+                ERR_TOOMANYCHANNELS,
+                format_args!("{shown} :The server has no room for another membership now"),
+            );
             return Flow::Done;
         }
         let read = match self.conns[c].memo {
@@ -116,13 +154,21 @@ impl Server<'_> {
         let account = self.accounts[a].id;
         let display = self.accounts[a].display;
         let name = self.accounts[a].name;
-        let text = if display.is_empty() { &*name } else { &*display };
+        let text = if display.is_empty() {
+            &*name
+        } else {
+            &*display
+        };
         let draft = Draft {
             kind: Kind::Join,
             tags: "",
             subject: "",
             text,
-            brings: Brings::Member { account, flags: new, read },
+            brings: Brings::Member {
+                account,
+                flags: new,
+                read,
+            },
             label: "",
             awaited: true,
         };
@@ -137,14 +183,28 @@ impl Server<'_> {
         let mut next = self.accounts[a].members.front();
         while let Some(m) = next {
             let member = &self.members[m];
-            count += usize::from(self.channels[member.channel].is_room() && member.flags.contains(MemberFlags::JOINED));
+            count += usize::from(
+                self.channels[member.channel].is_room()
+                    && member.flags.contains(MemberFlags::JOINED),
+            );
             next = List::<0>::next(&self.members, m);
         }
         count
     }
 
-    fn may_join(&self, a: u32, ch: u32, flags: MemberFlags, key: &str) -> Result<(), (u16, &'static str)> {
-        let Shape::Room { modes, key: lock, .. } = &self.channels[ch].shape else { return Ok(()) };
+    fn may_join(
+        &self,
+        a: u32,
+        ch: u32,
+        flags: MemberFlags,
+        key: &str,
+    ) -> Result<(), (u16, &'static str)> {
+        let Shape::Room {
+            modes, key: lock, ..
+        } = &self.channels[ch].shape
+        else {
+            return Ok(());
+        };
         if self.is_banned(ch, a) {
             return Err((ERR_BANNEDFROMCHAN, "You are banned from that room"));
         }
@@ -155,7 +215,10 @@ impl Server<'_> {
             return Err((ERR_INVITEONLYCHAN, "That room is for the invited only (+i)"));
         }
         if !lock.is_empty() && **lock != *key {
-            return Err((ERR_BADCHANNELKEY, "That room has a key (+k), and yours is not it"));
+            return Err((
+                ERR_BADCHANNELKEY,
+                "That room has a key (+k), and yours is not it",
+            ));
         }
         let (limit, members) = self.occupancy(ch);
         if limit > 0 && members >= limit {
@@ -187,7 +250,9 @@ impl Server<'_> {
     }
 
     pub(super) fn part(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
-        let Some(targets) = m.param(0).filter(|targets| !targets.is_empty()) else { return self.need_more(c, "PART") };
+        let Some(targets) = m.param(0).filter(|targets| !targets.is_empty()) else {
+            return self.need_more(c, "PART");
+        };
         while let Some(target) = targets.split(',').nth(usize::from(self.conns[c].progress)) {
             match self.part_one(now, c, target, m.param(1).unwrap_or_default()) {
                 Flow::Done => self.next_target(c),
@@ -205,19 +270,37 @@ impl Server<'_> {
         };
         let account = self.account_id(c);
         let reason: Text<REASON_MAX> = Text::truncated(reason);
-        self.append_change(now, c, ch, Kind::Part, "", &reason, Brings::Member { account, flags: MemberFlags::empty(), read: Marker::default() })
+        self.append_change(
+            now,
+            c,
+            ch,
+            Kind::Part,
+            "",
+            &reason,
+            Brings::Member {
+                account,
+                flags: MemberFlags::empty(),
+                read: Marker::default(),
+            },
+        )
     }
 
     pub(super) fn topic(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
-        let Some(target) = m.param(0).filter(|target| !target.is_empty()) else { return self.need_more(c, "TOPIC") };
-        let Some(text) = m.param(1) else { return self.tell_topic(c, target) };
+        let Some(target) = m.param(0).filter(|target| !target.is_empty()) else {
+            return self.need_more(c, "TOPIC");
+        };
+        let Some(text) = m.param(1) else {
+            return self.tell_topic(c, target);
+        };
         let text: Text<TOPIC_MAX, u16> = Text::truncated(text);
         let ch = match self.settled(c, "TOPIC", target) {
             Ok(Some(ch)) => ch,
             Ok(None) => return Flow::Done,
             Err(flow) => return flow,
         };
-        if self.channels[ch].modes().contains(RoomModes::TOPIC_LOCKED) && !self.needs_operator(c, ch) {
+        if self.channels[ch].modes().contains(RoomModes::TOPIC_LOCKED)
+            && !self.needs_operator(c, ch)
+        {
             return Flow::Done;
         }
         self.append_change(now, c, ch, Kind::Topic, "", &text, Brings::Topic)
@@ -231,7 +314,9 @@ impl Server<'_> {
     }
 
     pub(super) fn kick(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
-        let (Some(target), Some(nick)) = (m.param(0), m.param(1)) else { return self.need_more(c, "KICK") };
+        let (Some(target), Some(nick)) = (m.param(0), m.param(1)) else {
+            return self.need_more(c, "KICK");
+        };
         let ch = match self.settled(c, "KICK", target) {
             Ok(Some(ch)) => ch,
             Ok(None) => return Flow::Done,
@@ -246,23 +331,46 @@ impl Server<'_> {
         };
         if flags.contains(MemberFlags::FOUNDER) && who != self.conns[c].account {
             let room = self.room_name(ch);
-            self.numeric(c, ERR_CHANOPRIVSNEEDED, format_args!("{room} :The founder of a room cannot be kicked"));
+            self.numeric(
+                c,
+                ERR_CHANOPRIVSNEEDED,
+                format_args!("{room} :The founder of a room cannot be kicked"),
+            );
             return Flow::Done;
         }
         let own = self.nick_copy(c);
-        let reason: Text<REASON_MAX> = Text::truncated(m.param(2).filter(|reason| !reason.is_empty()).unwrap_or(&own));
+        let reason: Text<REASON_MAX> = Text::truncated(
+            m.param(2)
+                .filter(|reason| !reason.is_empty())
+                .unwrap_or(&own),
+        );
         let (name, account) = (self.accounts[who].name, self.accounts[who].id);
-        self.append_change(now, c, ch, Kind::Kick, &name, &reason, Brings::Member { account, flags: MemberFlags::empty(), read: Marker::default() })
+        self.append_change(
+            now,
+            c,
+            ch,
+            Kind::Kick,
+            &name,
+            &reason,
+            Brings::Member {
+                account,
+                flags: MemberFlags::empty(),
+                read: Marker::default(),
+            },
+        )
     }
 
     pub(super) fn invite(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
-        let (Some(nick), Some(target)) = (m.param(0), m.param(1)) else { return self.need_more(c, "INVITE") };
+        let (Some(nick), Some(target)) = (m.param(0), m.param(1)) else {
+            return self.need_more(c, "INVITE");
+        };
         let ch = match self.own_room(c, "INVITE", target) {
             Ok(ch) => ch,
             Err(flow) => return flow,
         };
         let room = self.room_name(ch);
-        if self.channels[ch].modes().contains(RoomModes::INVITE_ONLY) && !self.needs_operator(c, ch) {
+        if self.channels[ch].modes().contains(RoomModes::INVITE_ONLY) && !self.needs_operator(c, ch)
+        {
             return Flow::Done;
         }
         let who = match self.find_account(c, nick) {
@@ -297,12 +405,28 @@ impl Server<'_> {
             }
         };
         if flags.contains(MemberFlags::JOINED) {
-            self.numeric(c, ERR_USERONCHANNEL, format_args!("{name} {room} :is in that room already"));
+            self.numeric(
+                c,
+                ERR_USERONCHANNEL,
+                format_args!("{name} {room} :is in that room already"),
+            );
             return Flow::Done;
         }
         let account = self.accounts[who].id;
-        let brings = Brings::Member { account, flags: flags | MemberFlags::INVITED, read: Marker::default() };
-        let draft = Draft { kind: Kind::Invite, tags: "", subject: &name, text: "", brings, label: "", awaited: true };
+        let brings = Brings::Member {
+            account,
+            flags: flags | MemberFlags::INVITED,
+            read: Marker::default(),
+        };
+        let draft = Draft {
+            kind: Kind::Invite,
+            tags: "",
+            subject: &name,
+            text: "",
+            brings,
+            label: "",
+            awaited: true,
+        };
         let a = self.conns[c].account;
         self.conns[c].memo = Memo::None;
         self.append(now, c, a, ch, draft);
@@ -311,22 +435,39 @@ impl Server<'_> {
 
     /// Tells the devices of an account that it is invited.
     fn tell_invited(&mut self, c: u32, who: u32, room: &str) {
-        let (nick, server, name) = (self.nick_copy(c), self.config.server_name, self.accounts[who].name);
+        let (nick, server, name) = (
+            self.nick_copy(c),
+            self.config.server_name,
+            self.accounts[who].name,
+        );
         let mut next = self.accounts[who].conns.front();
         while let Some(d) = next {
             next = List::<3>::next(&self.conns, d);
             // Short and rare: where no buffer is free the room is still open to who was invited.
-            if self.conns[d].job.is_active() || self.conns[d].labelled || self.conns[d].batch || !self.reserve_reply(d) {
+            if self.conns[d].job.is_active()
+                || self.conns[d].labelled
+                || self.conns[d].batch
+                || !self.reserve_reply(d)
+            {
                 continue;
             }
-            self.reply(d, format_args!(":{nick}!{nick}@{server} INVITE {name} {room}"));
+            self.reply(
+                d,
+                format_args!(":{nick}!{nick}@{server} INVITE {name} {room}"),
+            );
         }
     }
 
     // ---- changes of state, stored before the command goes on
 
     /// A member of a room by name; says what is wrong.
-    pub(super) fn other_member(&mut self, c: u32, command: &str, ch: u32, nick: &str) -> Result<(u32, MemberFlags), Flow> {
+    pub(super) fn other_member(
+        &mut self,
+        c: u32,
+        command: &str,
+        ch: u32,
+        nick: &str,
+    ) -> Result<(u32, MemberFlags), Flow> {
         let room = self.room_name(ch);
         let who = match self.find_account(c, nick) {
             Found::Is(who) => who,
@@ -341,7 +482,11 @@ impl Server<'_> {
             Found::Is(flags) if flags.contains(MemberFlags::JOINED) => Ok((who, flags)),
             Found::Is(_) | Found::Absent => {
                 let name = self.accounts[who].name;
-                self.numeric(c, ERR_USERNOTINCHANNEL, format_args!("{name} {room} :is not in that room"));
+                self.numeric(
+                    c,
+                    ERR_USERNOTINCHANNEL,
+                    format_args!("{name} {room} :is not in that room"),
+                );
                 Err(Flow::Done)
             }
             Found::Wait => Err(Flow::Wait),
@@ -353,7 +498,12 @@ impl Server<'_> {
     }
 
     /// The room of a command that changes it: `None` when the change is stored (or was refused, and said so).
-    pub(super) fn settled(&mut self, c: u32, command: &str, target: &str) -> Result<Option<u32>, Flow> {
+    pub(super) fn settled(
+        &mut self,
+        c: u32,
+        command: &str,
+        target: &str,
+    ) -> Result<Option<u32>, Flow> {
         match self.conns[c].memo {
             Memo::Done => return Ok(None),
             Memo::Refused(reason @ (Reason::Full | Reason::Failed)) => {
@@ -379,8 +529,20 @@ impl Server<'_> {
         brings: Brings,
     ) -> Flow {
         let a = self.conns[c].account;
-        let label = if self.conns[c].labelled { self.label(c) } else { Text::default() };
-        let draft = Draft { kind, tags: "", subject, text, brings, label: &label, awaited: true };
+        let label = if self.conns[c].labelled {
+            self.label(c)
+        } else {
+            Text::default()
+        };
+        let draft = Draft {
+            kind,
+            tags: "",
+            subject,
+            text,
+            brings,
+            label: &label,
+            awaited: true,
+        };
         self.conns[c].memo = Memo::None;
         if self.append(now, c, a, ch, draft) {
             self.conns[c].labelled = false;

@@ -14,16 +14,18 @@ use crate::irc::timestamp;
 use crate::name::RoomName;
 use crate::store::{Bound, Marker, MemberRecord, Selector};
 use crate::text::Text;
-use crate::time::Instant;
 
 impl Server<'_> {
-    pub(super) fn chathistory(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
-        let _ = now;
+    pub(super) fn chathistory(&mut self, c: u32, m: &Message<'_>) -> Flow {
         if self.conns[c].progress > 0 {
             return Flow::Done;
         }
         let Some(subcommand) = m.param(0) else {
-            self.fail(c, "CHATHISTORY", format_args!("NEED_MORE_PARAMS :A subcommand is needed"));
+            self.fail(
+                c,
+                "CHATHISTORY",
+                format_args!("NEED_MORE_PARAMS :A subcommand is needed"),
+            );
             return Flow::Done;
         };
         let mut upper: Text<16> = Text::truncated(subcommand);
@@ -32,19 +34,33 @@ impl Server<'_> {
             "targets" | "between" => 4,
             "latest" | "before" | "after" | "around" => 3,
             _ => {
-                self.fail(c, "CHATHISTORY", format_args!("INVALID_PARAMS {upper} :Unknown subcommand"));
+                self.fail(
+                    c,
+                    "CHATHISTORY",
+                    format_args!("INVALID_PARAMS {upper} :Unknown subcommand"),
+                );
                 return Flow::Done;
             }
         };
         // TARGETS has two bounds and a limit; the others begin with the target.
         let shift = usize::from(&*upper != "targets");
         let (first, second) = (m.param(1 + shift), m.param(2 + shift));
-        let limit = m.param(if wanted == 4 { 3 + shift } else { 2 + shift }).and_then(|limit| limit.parse::<u16>().ok());
+        let limit = m
+            .param(if wanted == 4 { 3 + shift } else { 2 + shift })
+            .and_then(|limit| limit.parse::<u16>().ok());
         let Some(limit) = limit else {
-            self.fail(c, "CHATHISTORY", format_args!("INVALID_PARAMS {upper} :Bounds and a limit are needed"));
+            self.fail(
+                c,
+                "CHATHISTORY",
+                format_args!("INVALID_PARAMS {upper} :Bounds and a limit are needed"),
+            );
             return Flow::Done;
         };
-        let limit = if limit == 0 { self.config.page } else { limit.min(self.config.page) };
+        let limit = if limit == 0 {
+            self.config.page
+        } else {
+            limit.min(self.config.page)
+        };
         let selector = selector(&upper, first, second);
         if &*upper == "targets" {
             return self.targets(c, first, second, limit);
@@ -59,7 +75,13 @@ impl Server<'_> {
             Found::Is(ch) => ch,
             Found::Wait => return Flow::Wait,
             Found::Absent => {
-                self.fail(c, "CHATHISTORY", format_args!("INVALID_TARGET {upper} {shown} :There is no such chat that you are in"));
+                self.fail(
+                    c,
+                    "CHATHISTORY",
+                    format_args!(
+                        "INVALID_TARGET {upper} {shown} :There is no such chat that you are in"
+                    ),
+                );
                 return Flow::Done;
             }
             Found::Failed(_) => {
@@ -68,8 +90,17 @@ impl Server<'_> {
             }
         };
         let events = self.conns[c].caps.contains(Caps::EVENT_PLAYBACK);
-        let select = Select { selector, limit, events, last: self.channels[ch].last };
-        let mut job = Job::new(Task::History { channel: ch, selector, limit });
+        let select = Select {
+            selector,
+            limit,
+            events,
+            last: self.channels[ch].last,
+        };
+        let mut job = Job::new(Task::History {
+            channel: ch,
+            selector,
+            limit,
+        });
         if let Covered::Page(bounds) = self.history.select(ch, &select, self.is_complete(ch)) {
             (job.next, job.last) = bounds.unwrap_or((Seq(1), Seq(0)));
             job.mark = 1;
@@ -87,7 +118,10 @@ impl Server<'_> {
             return Flow::Done;
         };
         let (from, to) = (a.min(b), a.max(b));
-        let job = Job { mark: from, ..Job::new(Task::Targets { from, to, limit }) };
+        let job = Job {
+            mark: from,
+            ..Job::new(Task::Targets { from, to, limit })
+        };
         self.once(c, job)
     }
 
@@ -108,10 +142,13 @@ impl Server<'_> {
         }
     }
 
-    pub(super) fn markread(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
-        let _ = now;
+    pub(super) fn markread(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let Some(target) = m.param(0).filter(|target| !target.is_empty()) else {
-            self.fail(c, "MARKREAD", format_args!("NEED_MORE_PARAMS :A target is needed"));
+            self.fail(
+                c,
+                "MARKREAD",
+                format_args!("NEED_MORE_PARAMS :A target is needed"),
+            );
             return Flow::Done;
         };
         let shown: RoomName = Text::truncated(target);
@@ -119,12 +156,18 @@ impl Server<'_> {
             Found::Is(ch) => ch,
             Found::Wait => return Flow::Wait,
             _ => {
-                self.fail(c, "MARKREAD", format_args!("INVALID_TARGET {shown} :There is no such chat that you are in"));
+                self.fail(
+                    c,
+                    "MARKREAD",
+                    format_args!("INVALID_TARGET {shown} :There is no such chat that you are in"),
+                );
                 return Flow::Done;
             }
         };
         let a = self.conns[c].account;
-        let Some(member) = self.markers_of(c, ch) else { return Flow::Wait };
+        let Some(member) = self.markers_of(c, ch) else {
+            return Flow::Wait;
+        };
         let Some(bound) = m.param(1) else {
             let time = self.members[member].read.time;
             self.tell_marker(c, ch, time);
@@ -136,27 +179,38 @@ impl Server<'_> {
                 let mut next = self.accounts[a].conns.front();
                 while let Some(d) = next {
                     next = crate::tables::List::<3>::next(&self.conns, d);
-                    if d == c {
-                        self.tell_marker(d, ch, time);
-                    } else if self.conns[d].caps.contains(Caps::READ_MARKER)
+                    // Another device that is in the middle of an answer learns it when it next asks.
+                    let free = self.conns[d].caps.contains(Caps::READ_MARKER)
                         && !self.conns[d].labelled
                         && !self.conns[d].batch
                         && !self.conns[d].job.is_active()
-                        && self.reserve_reply(d)
-                    {
+                        && self.reserve_reply(d);
+                    if d == c || free {
                         self.tell_marker(d, ch, time);
                     }
                 }
                 return Flow::Done;
             }
             Memo::Refused(_) => {
-                self.fail(c, "MARKREAD", format_args!("INTERNAL_ERROR {shown} :The server could not store it, please try again"));
+                self.fail(
+                    c,
+                    "MARKREAD",
+                    format_args!(
+                        "INTERNAL_ERROR {shown} :The server could not store it, please try again"
+                    ),
+                );
                 return Flow::Done;
             }
             _ => {}
         }
         let Some(Bound::Time(time)) = bound_of(bound) else {
-            self.fail(c, "MARKREAD", format_args!("INVALID_PARAMS {shown} :timestamp=YYYY-MM-DDThh:mm:ss.sssZ is needed"));
+            self.fail(
+                c,
+                "MARKREAD",
+                format_args!(
+                    "INVALID_PARAMS {shown} :timestamp=YYYY-MM-DDThh:mm:ss.sssZ is needed"
+                ),
+            );
             return Flow::Done;
         };
         // Clamped to the newest there is; and never back.
@@ -169,7 +223,10 @@ impl Server<'_> {
         let seq = self.place_at(ch, time);
         let handle = self.members.handle(member);
         let old = self.members[member].read;
-        self.members[member].read = Marker { seq: seq.max(old.seq), time };
+        self.members[member].read = Marker {
+            seq: seq.max(old.seq),
+            time,
+        };
         if self.ask(c, What::PutMarker(handle)) {
             self.members[member].unsaved = true;
             self.members[member].saving = true;
@@ -189,7 +246,11 @@ impl Server<'_> {
             return Some(m);
         }
         match self.conns[c].memo {
-            Memo::Member { channel: of, account: who, .. } if of == channel && who == account => {
+            Memo::Member {
+                channel: of,
+                account: who,
+                ..
+            } if of == channel && who == account => {
                 let m = self.install_member(a, ch, &MemberRecord::default())?;
                 self.members[m].known = true;
                 self.conns[c].memo = Memo::None;
@@ -217,7 +278,11 @@ impl Server<'_> {
             }
             cursor = before;
         }
-        if time >= self.channels[ch].last_time { self.channels[ch].last } else { Seq(oldest.0.saturating_sub(1).min(self.channels[ch].last.0)) }
+        if time >= self.channels[ch].last_time {
+            self.channels[ch].last
+        } else {
+            Seq(oldest.0.saturating_sub(1).min(self.channels[ch].last.0))
+        }
     }
 
     fn tell_marker(&mut self, c: u32, ch: u32, time: u64) {
@@ -228,7 +293,10 @@ impl Server<'_> {
         } else {
             let stamp = timestamp::format(time);
             let stamp = core::str::from_utf8(&stamp).unwrap_or_default();
-            self.reply(c, format_args!(":{server} MARKREAD {target} timestamp={stamp}"));
+            self.reply(
+                c,
+                format_args!(":{server} MARKREAD {target} timestamp={stamp}"),
+            );
         }
     }
 }

@@ -26,15 +26,30 @@ impl Server<'_> {
             _ => Kind::Tagmsg,
         };
         let command = kind.command();
-        let (Some(targets), text) = (m.param(0).filter(|targets| !targets.is_empty()), m.param(1).unwrap_or_default()) else {
-            return self.complain(c, |s| s.numeric(c, ERR_NORECIPIENT, format_args!(":No recipient was given ({command})")));
+        let (Some(targets), text) = (
+            m.param(0).filter(|targets| !targets.is_empty()),
+            m.param(1).unwrap_or_default(),
+        ) else {
+            return self.complain(c, |s| {
+                s.numeric(
+                    c,
+                    ERR_NORECIPIENT,
+                    format_args!(":No recipient was given ({command})"),
+                )
+            });
         };
         if text.is_empty() && kind != Kind::Tagmsg {
-            return self.complain(c, |s| s.numeric(c, ERR_NOTEXTTOSEND, format_args!(":No text to send")));
+            return self.complain(c, |s| {
+                s.numeric(c, ERR_NOTEXTTOSEND, format_args!(":No text to send"))
+            });
         }
         if targets.split(',').count() > TARGETS_MAX {
             return self.complain(c, |s| {
-                s.numeric(c, ERR_TOOMANYTARGETS, format_args!("{command} :At most {TARGETS_MAX} targets at once"));
+                s.numeric(
+                    c,
+                    ERR_TOOMANYTARGETS,
+                    format_args!("{command} :At most {TARGETS_MAX} targets at once"),
+                );
             });
         }
         while let Some(target) = targets.split(',').nth(usize::from(self.conns[c].progress)) {
@@ -55,7 +70,15 @@ impl Server<'_> {
         Flow::Done
     }
 
-    fn say_to(&mut self, now: Instant, c: u32, kind: Kind, target: &str, text: &str, m: &Message<'_>) -> Flow {
+    fn say_to(
+        &mut self,
+        now: Instant,
+        c: u32,
+        kind: Kind,
+        target: &str,
+        text: &str,
+        m: &Message<'_>,
+    ) -> Flow {
         let a = self.conns[c].account;
         if self.conns[c].append_count >= self.config.appends_per_connection.max(1) {
             return Flow::Wait;
@@ -68,23 +91,35 @@ impl Server<'_> {
                         return Flow::Wait;
                     }
                     if let Err(why) = self.may_speak(c, ch) {
-                        return self.complain(c, |s| s.numeric(c, ERR_CANNOTSENDTOCHAN, format_args!("{shown} :{why}")));
+                        return self.complain(c, |s| {
+                            s.numeric(c, ERR_CANNOTSENDTOCHAN, format_args!("{shown} :{why}"))
+                        });
                     }
                     ch
                 }
                 Found::Absent => {
                     return self.complain(c, |s| {
-                        s.numeric(c, ERR_NOSUCHCHANNEL, format_args!("{shown} :There is no such room"));
+                        s.numeric(
+                            c,
+                            ERR_NOSUCHCHANNEL,
+                            format_args!("{shown} :There is no such room"),
+                        );
                     });
                 }
                 Found::Wait => return Flow::Wait,
-                Found::Failed(reason) => return self.complain(c, |s| s.refused(c, kind.command(), &shown, reason)),
+                Found::Failed(reason) => {
+                    return self.complain(c, |s| s.refused(c, kind.command(), &shown, reason));
+                }
             }
         } else {
             let peer = match self.find_account(c, target) {
                 Found::Is(peer) if self.accounts[peer].flags.contains(AccountFlags::DISABLED) => {
                     return self.complain(c, |s| {
-                        s.numeric(c, ERR_CANNOTSENDTOUSER, format_args!("{shown} :That account is disabled"));
+                        s.numeric(
+                            c,
+                            ERR_CANNOTSENDTOUSER,
+                            format_args!("{shown} :That account is disabled"),
+                        );
                     });
                 }
                 Found::Is(peer) => peer,
@@ -95,7 +130,9 @@ impl Server<'_> {
                     });
                 }
                 Found::Wait => return Flow::Wait,
-                Found::Failed(reason) => return self.complain(c, |s| s.refused(c, kind.command(), &shown, reason)),
+                Found::Failed(reason) => {
+                    return self.complain(c, |s| s.refused(c, kind.command(), &shown, reason));
+                }
             };
             match self.find_direct(c, peer, true) {
                 Found::Is(ch) => {
@@ -114,13 +151,19 @@ impl Server<'_> {
                     ch
                 }
                 Found::Absent | Found::Wait => return Flow::Wait,
-                Found::Failed(reason) => return self.complain(c, |s| s.refused(c, kind.command(), &shown, reason)),
+                Found::Failed(reason) => {
+                    return self.complain(c, |s| s.refused(c, kind.command(), &shown, reason));
+                }
             }
         };
         let mut relayed: Text<TAGS_MAX, u16> = Text::default();
         if !m.tags.is_empty() && tags::client_only(m.tags, &mut relayed).is_err() {
             return self.complain(c, |s| {
-                s.numeric(c, ERR_INPUTTOOLONG, format_args!(":Too many tags; the message was not sent"));
+                s.numeric(
+                    c,
+                    ERR_INPUTTOOLONG,
+                    format_args!(":Too many tags; the message was not sent"),
+                );
             });
         }
         if kind == Kind::Tagmsg {
@@ -132,8 +175,20 @@ impl Server<'_> {
                 return Flow::Done;
             }
         }
-        let label = if self.conns[c].labelled { self.label(c) } else { Text::default() };
-        let draft = Draft { kind, tags: &relayed, subject: "", text, brings: Brings::None, label: &label, awaited: false };
+        let label = if self.conns[c].labelled {
+            self.label(c)
+        } else {
+            Text::default()
+        };
+        let draft = Draft {
+            kind,
+            tags: &relayed,
+            subject: "",
+            text,
+            brings: Brings::None,
+            label: &label,
+            awaited: false,
+        };
         if !self.append(now, c, a, ch, draft) {
             return Flow::Wait;
         }
@@ -153,7 +208,8 @@ impl Server<'_> {
     /// Whether a connection may speak in a room.
     fn may_speak(&self, c: u32, ch: u32) -> Result<(), &'static str> {
         let flags = self.own_flags(c, ch);
-        let raised = flags.intersects(MemberFlags::VOICE | MemberFlags::OPERATOR | MemberFlags::FOUNDER);
+        let raised =
+            flags.intersects(MemberFlags::VOICE | MemberFlags::OPERATOR | MemberFlags::FOUNDER);
         if !flags.contains(MemberFlags::JOINED) {
             return Err("You are not in that room");
         }

@@ -38,7 +38,11 @@ impl Server<'_> {
     /// Runs a command.
     pub(super) fn command(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
         if !self.may_before_login(c, m) {
-            self.numeric(c, ERR_NOTREGISTERED, format_args!(":You have not logged in"));
+            self.numeric(
+                c,
+                ERR_NOTREGISTERED,
+                format_args!(":You have not logged in"),
+            );
             return Flow::Done;
         }
         let mut upper = [0; 16];
@@ -82,8 +86,8 @@ impl Server<'_> {
             b"ISON" => self.ison(c, m),
             b"USERHOST" => self.userhost(c, m),
             b"MONITOR" => self.monitor(c, m),
-            b"CHATHISTORY" => self.chathistory(now, c, m),
-            b"MARKREAD" => self.markread(now, c, m),
+            b"CHATHISTORY" => self.chathistory(c, m),
+            b"MARKREAD" => self.markread(c, m),
             b"ACCOUNT" => self.account(now, c, m),
             b"MOTD" => self.text(c, job::Task::Motd),
             b"LUSERS" => self.text(c, job::Task::Lusers),
@@ -91,8 +95,15 @@ impl Server<'_> {
             b"VERSION" => self.text(c, job::Task::Version),
             b"TIME" => self.time(now, c),
             _ => {
-                let shown = m.command.get(..m.command.floor_char_boundary(32)).unwrap_or_default();
-                self.numeric(c, ERR_UNKNOWNCOMMAND, format_args!("{shown} :Unknown command"));
+                let shown = m
+                    .command
+                    .get(..m.command.floor_char_boundary(32))
+                    .unwrap_or_default();
+                self.numeric(
+                    c,
+                    ERR_UNKNOWNCOMMAND,
+                    format_args!("{shown} :Unknown command"),
+                );
                 Flow::Done
             }
         }
@@ -100,7 +111,11 @@ impl Server<'_> {
 
     /// Answers that a parameter is missing.
     fn need_more(&mut self, c: u32, command: &str) -> Flow {
-        self.numeric(c, ERR_NEEDMOREPARAMS, format_args!("{command} :Not enough parameters"));
+        self.numeric(
+            c,
+            ERR_NEEDMOREPARAMS,
+            format_args!("{command} :Not enough parameters"),
+        );
         Flow::Done
     }
 
@@ -136,7 +151,9 @@ impl Server<'_> {
 
     /// An account by the name somebody typed.
     pub(super) fn find_account(&mut self, c: u32, spelled: &str) -> Found<u32> {
-        let Some(folded) = name::fold::<NICK_MAX>(spelled).filter(|name| !name.is_empty()) else { return Found::Absent };
+        let Some(folded) = name::fold::<NICK_MAX>(spelled).filter(|name| !name.is_empty()) else {
+            return Found::Absent;
+        };
         if let Some(a) = self.account_by_name(&folded) {
             return Found::Is(a);
         }
@@ -152,13 +169,21 @@ impl Server<'_> {
 
     /// A room by the name somebody typed, with its bans in memory.
     pub(super) fn find_room(&mut self, c: u32, spelled: &str) -> Found<u32> {
-        let Some(folded) = name::fold::<ROOM_MAX>(spelled) else { return Found::Absent };
+        let Some(folded) = name::fold::<ROOM_MAX>(spelled) else {
+            return Found::Absent;
+        };
         if let Some(ch) = self.room_by_name(&folded) {
             if !self.channels[ch].bans_loaded {
                 return match self.ask_for_bans(ch, 0) {
                     Some(_) => {
                         let id = self.channels[ch].id;
-                        self.ask(c, What::Bans { channel: id, after: 0 });
+                        self.ask(
+                            c,
+                            What::Bans {
+                                channel: id,
+                                after: 0,
+                            },
+                        );
                         Found::Wait
                     }
                     None => Found::Failed(Reason::Full),
@@ -187,7 +212,11 @@ impl Server<'_> {
             Memo::Absent(key) if key == absent && !create => Found::Absent,
             Memo::Refused(reason) => Found::Failed(reason),
             _ => {
-                let what = if create { What::CreateDirect(low, high) } else { What::FindDirect(low, high) };
+                let what = if create {
+                    What::CreateDirect(low, high)
+                } else {
+                    What::FindDirect(low, high)
+                };
                 self.ask(c, what);
                 Found::Wait
             }
@@ -199,9 +228,15 @@ impl Server<'_> {
         if let Some(m) = self.member_of(a, ch) {
             return Found::Is(self.members[m].flags);
         }
-        let (channel, account): (ChannelId, AccountId) = (self.channels[ch].id, self.accounts[a].id);
+        let (channel, account): (ChannelId, AccountId) =
+            (self.channels[ch].id, self.accounts[a].id);
         match self.conns[c].memo {
-            Memo::Member { channel: of, account: who, flags, .. } if of == channel && who == account => {
+            Memo::Member {
+                channel: of,
+                account: who,
+                flags,
+                ..
+            } if of == channel && who == account => {
                 Found::Is(MemberFlags::from_bits_truncate(flags))
             }
             Memo::Refused(reason) => Found::Failed(reason),
@@ -216,7 +251,9 @@ impl Server<'_> {
     pub(super) fn own_flags(&self, c: u32, ch: u32) -> MemberFlags {
         match self.conns[c].account {
             NIL => MemberFlags::empty(),
-            a => self.member_of(a, ch).map_or(MemberFlags::empty(), |m| self.members[m].flags),
+            a => self
+                .member_of(a, ch)
+                .map_or(MemberFlags::empty(), |m| self.members[m].flags),
         }
     }
 
@@ -228,7 +265,9 @@ impl Server<'_> {
     /// Whether a command of a connection in a channel must wait for a change of state under way.
     fn must_wait(&mut self, c: u32, ch: u32) -> bool {
         let a = self.conns[c].account;
-        let own = self.member_of(a, ch).is_some_and(|m| self.members[m].pending);
+        let own = self
+            .member_of(a, ch)
+            .is_some_and(|m| self.members[m].pending);
         if self.channels[ch].held || own {
             self.stalled.push_back(&mut self.conns, c);
             return true;
@@ -247,11 +286,19 @@ impl Server<'_> {
                 Ok(ch)
             }
             Found::Is(_) => {
-                self.numeric(c, ERR_NOTONCHANNEL, format_args!("{shown} :You are not in that room"));
+                self.numeric(
+                    c,
+                    ERR_NOTONCHANNEL,
+                    format_args!("{shown} :You are not in that room"),
+                );
                 Err(Flow::Done)
             }
             Found::Absent => {
-                self.numeric(c, ERR_NOSUCHCHANNEL, format_args!("{shown} :There is no such room"));
+                self.numeric(
+                    c,
+                    ERR_NOSUCHCHANNEL,
+                    format_args!("{shown} :There is no such room"),
+                );
                 Err(Flow::Done)
             }
             Found::Wait => Err(Flow::Wait),
@@ -265,17 +312,28 @@ impl Server<'_> {
     /// Says that there is no such account.
     fn no_such_nick(&mut self, c: u32, spelled: &str) -> Flow {
         let shown: Nick = Text::truncated(if spelled.is_empty() { "*" } else { spelled });
-        self.numeric(c, ERR_NOSUCHNICK, format_args!("{shown} :There is no such account"));
+        self.numeric(
+            c,
+            ERR_NOSUCHNICK,
+            format_args!("{shown} :There is no such account"),
+        );
         Flow::Done
     }
 
     /// Whether a connection's account is an operator of a room; says so if not.
     fn needs_operator(&mut self, c: u32, ch: u32) -> bool {
-        if self.own_flags(c, ch).intersects(MemberFlags::OPERATOR | MemberFlags::FOUNDER) {
+        if self
+            .own_flags(c, ch)
+            .intersects(MemberFlags::OPERATOR | MemberFlags::FOUNDER)
+        {
             return true;
         }
         let room = self.room_name(ch);
-        self.numeric(c, ERR_CHANOPRIVSNEEDED, format_args!("{room} :You are not an operator of that room"));
+        self.numeric(
+            c,
+            ERR_CHANOPRIVSNEEDED,
+            format_args!("{room} :You are not an operator of that room"),
+        );
         false
     }
 

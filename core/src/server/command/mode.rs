@@ -16,13 +16,19 @@ use crate::time::Instant;
 
 impl Server<'_> {
     pub(super) fn mode(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
-        let Some(target) = m.param(0) else { return self.need_more(c, "MODE") };
+        let Some(target) = m.param(0) else {
+            return self.need_more(c, "MODE");
+        };
         if !Self::is_room_name(target) {
             return self.user_mode(c, target);
         }
-        let Some(letters) = m.param(1) else { return self.tell_modes(c, target) };
+        let Some(letters) = m.param(1) else {
+            return self.tell_modes(c, target);
+        };
         let params = m.params().get(2..).unwrap_or_default();
-        while let Some(change) = mode::changes(letters, params).nth(usize::from(self.conns[c].progress)) {
+        while let Some(change) =
+            mode::changes(letters, params).nth(usize::from(self.conns[c].progress))
+        {
             let flow = match change {
                 Ok(change) => self.change_mode(now, c, target, &change),
                 Err(error) => self.mode_error(c, target, &error),
@@ -43,7 +49,11 @@ impl Server<'_> {
         if name::eq_folded(target, &self.nick_copy(c)) {
             self.numeric(c, RPL_UMODEIS, format_args!("+"));
         } else {
-            self.numeric(c, ERR_USERSDONTMATCH, format_args!(":You can only look at your own modes"));
+            self.numeric(
+                c,
+                ERR_USERSDONTMATCH,
+                format_args!(":You can only look at your own modes"),
+            );
         }
         Flow::Done
     }
@@ -54,7 +64,11 @@ impl Server<'_> {
             Found::Is(ch) => ch,
             Found::Wait => return Flow::Wait,
             Found::Absent => {
-                self.numeric(c, ERR_NOSUCHCHANNEL, format_args!("{shown} :There is no such room"));
+                self.numeric(
+                    c,
+                    ERR_NOSUCHCHANNEL,
+                    format_args!("{shown} :There is no such room"),
+                );
                 return Flow::Done;
             }
             Found::Failed(reason) => {
@@ -63,7 +77,16 @@ impl Server<'_> {
             }
         };
         let member = self.is_in(c, ch);
-        let Shape::Room { modes, key, limit, created, .. } = self.channels[ch].shape else { return Flow::Done };
+        let Shape::Room {
+            modes,
+            key,
+            limit,
+            created,
+            ..
+        } = self.channels[ch].shape
+        else {
+            return Flow::Done;
+        };
         let room = self.room_name(ch);
         let k = if key.is_empty() { "" } else { "k" };
         let l = if limit == 0 { "" } else { "l" };
@@ -74,11 +97,23 @@ impl Server<'_> {
         };
         let gap = if shown_key.is_empty() { "" } else { " " };
         if limit == 0 {
-            self.numeric(c, RPL_CHANNELMODEIS, format_args!("{room} +{modes}{k}{gap}{shown_key}"));
+            self.numeric(
+                c,
+                RPL_CHANNELMODEIS,
+                format_args!("{room} +{modes}{k}{gap}{shown_key}"),
+            );
         } else {
-            self.numeric(c, RPL_CHANNELMODEIS, format_args!("{room} +{modes}{k}{l}{gap}{shown_key} {limit}"));
+            self.numeric(
+                c,
+                RPL_CHANNELMODEIS,
+                format_args!("{room} +{modes}{k}{l}{gap}{shown_key} {limit}"),
+            );
         }
-        self.numeric(c, RPL_CREATIONTIME, format_args!("{room} {}", created / 1_000));
+        self.numeric(
+            c,
+            RPL_CREATIONTIME,
+            format_args!("{room} {}", created / 1_000),
+        );
         Flow::Done
     }
 
@@ -86,11 +121,19 @@ impl Server<'_> {
         let room: RoomName = Text::truncated(target);
         match *error {
             ModeError::Unknown(letter) => {
-                self.numeric(c, ERR_UNKNOWNMODE, format_args!("{letter} :is an unknown mode"));
+                self.numeric(
+                    c,
+                    ERR_UNKNOWNMODE,
+                    format_args!("{letter} :is an unknown mode"),
+                );
             }
             ModeError::MissingParameter(mode) => {
                 let letter = mode.letter();
-                self.numeric(c, ERR_INVALIDMODEPARAM, format_args!("{room} {letter} * :That mode needs a parameter"));
+                self.numeric(
+                    c,
+                    ERR_INVALIDMODEPARAM,
+                    format_args!("{room} {letter} * :That mode needs a parameter"),
+                );
             }
             ModeError::TooMany => {
                 self.fail(c, "MODE", format_args!("TOO_MANY_CHANGES {room} :Too many changes in one command; the rest was left out"));
@@ -117,7 +160,12 @@ impl Server<'_> {
         if !self.needs_operator(c, ch) {
             return Flow::Done;
         }
-        let Shape::Room { modes, key, limit, .. } = self.channels[ch].shape else { return Flow::Done };
+        let Shape::Room {
+            modes, key, limit, ..
+        } = self.channels[ch].shape
+        else {
+            return Flow::Done;
+        };
         let room = self.room_name(ch);
         let brings = match change.mode {
             Mode::Flag(flag) => {
@@ -126,7 +174,11 @@ impl Server<'_> {
                 }
                 let mut new: RoomModes = modes;
                 new.set(flag, change.add);
-                Brings::Modes { modes: new, key, limit }
+                Brings::Modes {
+                    modes: new,
+                    key,
+                    limit,
+                }
             }
             Mode::Key => {
                 let new: Text<KEY_MAX> = if change.add {
@@ -144,12 +196,27 @@ impl Server<'_> {
                 }
                 subject.push_str(" ");
                 subject.push_str(if new.is_empty() { "*" } else { &new });
-                Brings::Modes { modes, key: new, limit }
+                Brings::Modes {
+                    modes,
+                    key: new,
+                    limit,
+                }
             }
             Mode::Limit => {
-                let new = if change.add { change.param.and_then(|n| n.parse::<u32>().ok()).filter(|n| *n > 0) } else { Some(0) };
+                let new = if change.add {
+                    change
+                        .param
+                        .and_then(|n| n.parse::<u32>().ok())
+                        .filter(|n| *n > 0)
+                } else {
+                    Some(0)
+                };
                 let Some(new) = new else {
-                    self.numeric(c, ERR_INVALIDMODEPARAM, format_args!("{room} l * :The limit must be a number of members"));
+                    self.numeric(
+                        c,
+                        ERR_INVALIDMODEPARAM,
+                        format_args!("{room} l * :The limit must be a number of members"),
+                    );
                     return Flow::Done;
                 };
                 if new == limit {
@@ -159,13 +226,22 @@ impl Server<'_> {
                     use core::fmt::Write as _;
                     let _ = write!(subject, " {new}");
                 }
-                Brings::Modes { modes, key, limit: new }
+                Brings::Modes {
+                    modes,
+                    key,
+                    limit: new,
+                }
             }
             Mode::Ban => {
                 let typed = change.param.unwrap_or_default();
                 let mut mask: Text<MASK_MAX> = Text::default();
-                if typed.is_empty() || mask::normalise(typed, &mut mask).is_err() || mask.is_empty() {
-                    self.numeric(c, ERR_INVALIDMODEPARAM, format_args!("{room} b * :That mask is empty or too long"));
+                if typed.is_empty() || mask::normalise(typed, &mut mask).is_err() || mask.is_empty()
+                {
+                    self.numeric(
+                        c,
+                        ERR_INVALIDMODEPARAM,
+                        format_args!("{room} b * :That mask is empty or too long"),
+                    );
                     return Flow::Done;
                 }
                 let known = self.has_ban(ch, &mask);
@@ -173,30 +249,51 @@ impl Server<'_> {
                     return Flow::Done;
                 }
                 if change.add
-                    && (self.channels[ch].bans_count >= self.config.bans_per_room || self.bans.is_full())
+                    && (self.channels[ch].bans_count >= self.config.bans_per_room
+                        || self.bans.is_full())
                 {
-                    self.numeric(c, ERR_BANLISTFULL, format_args!("{room} {mask} :The list of bans is full"));
+                    self.numeric(
+                        c,
+                        ERR_BANLISTFULL,
+                        format_args!("{room} {mask} :The list of bans is full"),
+                    );
                     return Flow::Done;
                 }
                 subject.push_str(" ");
                 subject.push_str(&mask);
-                if change.add { Brings::Ban(mask) } else { Brings::Unban(mask) }
+                if change.add {
+                    Brings::Ban(mask)
+                } else {
+                    Brings::Unban(mask)
+                }
             }
             Mode::Founder | Mode::Operator | Mode::Voice => {
-                let (who, flags) = match self.other_member(c, "MODE", ch, change.param.unwrap_or_default()) {
-                    Ok(found) => found,
-                    Err(flow) => return flow,
-                };
+                let (who, flags) =
+                    match self.other_member(c, "MODE", ch, change.param.unwrap_or_default()) {
+                        Ok(found) => found,
+                        Err(flow) => return flow,
+                    };
                 let flag = match change.mode {
                     Mode::Founder => {
-                        self.numeric(c, ERR_CHANOPRIVSNEEDED, format_args!("{room} :The founder of a room cannot be changed"));
+                        self.numeric(
+                            c,
+                            ERR_CHANOPRIVSNEEDED,
+                            format_args!("{room} :The founder of a room cannot be changed"),
+                        );
                         return Flow::Done;
                     }
                     Mode::Operator => MemberFlags::OPERATOR,
                     _ => MemberFlags::VOICE,
                 };
-                if flags.contains(MemberFlags::FOUNDER) && !change.add && who != self.conns[c].account {
-                    self.numeric(c, ERR_CHANOPRIVSNEEDED, format_args!("{room} :The founder of a room stays its operator"));
+                if flags.contains(MemberFlags::FOUNDER)
+                    && !change.add
+                    && who != self.conns[c].account
+                {
+                    self.numeric(
+                        c,
+                        ERR_CHANOPRIVSNEEDED,
+                        format_args!("{room} :The founder of a room stays its operator"),
+                    );
                     return Flow::Done;
                 }
                 let mut new = flags;
@@ -206,7 +303,11 @@ impl Server<'_> {
                 }
                 subject.push_str(" ");
                 subject.push_str(&self.accounts[who].name);
-                Brings::Member { account: self.accounts[who].id, flags: new, read: Marker::default() }
+                Brings::Member {
+                    account: self.accounts[who].id,
+                    flags: new,
+                    read: Marker::default(),
+                }
             }
         };
         self.append_change(now, c, ch, Kind::Mode, &subject, "", brings)

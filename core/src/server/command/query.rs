@@ -24,12 +24,18 @@ impl Server<'_> {
             self.numeric(c, RPL_ENDOFNAMES, format_args!("* :End of NAMES"));
             return Flow::Done;
         };
-        let Some(target) = targets.split(',').nth(usize::from(self.conns[c].progress)) else { return Flow::Done };
+        let Some(target) = targets.split(',').nth(usize::from(self.conns[c].progress)) else {
+            return Flow::Done;
+        };
         self.open_batch(c);
         let shown: RoomName = Text::truncated(target);
         let found = match self.find_room(c, target) {
             Found::Wait => return Flow::Wait,
-            Found::Is(ch) if self.is_in(c, ch) || !self.channels[ch].modes().contains(RoomModes::SECRET) => Some(ch),
+            Found::Is(ch)
+                if self.is_in(c, ch) || !self.channels[ch].modes().contains(RoomModes::SECRET) =>
+            {
+                Some(ch)
+            }
             _ => None,
         };
         self.next_target(c);
@@ -52,14 +58,17 @@ impl Server<'_> {
         if self.conns[c].progress > 0 {
             return Flow::Done;
         }
-        let Some(target) = m.param(0).filter(|target| !target.is_empty()) else { return self.need_more(c, "WHO") };
+        let Some(target) = m.param(0).filter(|target| !target.is_empty()) else {
+            return self.need_more(c, "WHO");
+        };
         let fields = Fields::parse(m.param(1));
         let shown: RoomName = Text::truncated(target);
         if Self::is_room_name(target) {
             match self.find_room(c, target) {
                 Found::Wait => return Flow::Wait,
                 Found::Is(channel)
-                    if self.is_in(c, channel) || !self.channels[channel].modes().contains(RoomModes::SECRET) =>
+                    if self.is_in(c, channel)
+                        || !self.channels[channel].modes().contains(RoomModes::SECRET) =>
                 {
                     return self.once(c, Job::new(Task::WhoRoom { channel, fields }));
                 }
@@ -68,7 +77,9 @@ impl Server<'_> {
         } else {
             match self.find_account(c, target) {
                 Found::Wait => return Flow::Wait,
-                Found::Is(account) => return self.once(c, Job::new(Task::WhoAccount { account, fields })),
+                Found::Is(account) => {
+                    return self.once(c, Job::new(Task::WhoAccount { account, fields }));
+                }
                 _ => {}
             }
         }
@@ -81,7 +92,11 @@ impl Server<'_> {
             return Flow::Done;
         }
         // WHOIS server nick and WHOIS nick.
-        let Some(target) = m.param(1).or(m.param(0)).filter(|target| !target.is_empty()) else {
+        let Some(target) = m
+            .param(1)
+            .or(m.param(0))
+            .filter(|target| !target.is_empty())
+        else {
             return self.need_more(c, "WHOIS");
         };
         match self.find_account(c, target) {
@@ -102,10 +117,16 @@ impl Server<'_> {
     }
 
     pub(super) fn whowas(&mut self, c: u32, m: &Message<'_>) -> Flow {
-        let Some(target) = m.param(0).filter(|target| !target.is_empty()) else { return self.need_more(c, "WHOWAS") };
+        let Some(target) = m.param(0).filter(|target| !target.is_empty()) else {
+            return self.need_more(c, "WHOWAS");
+        };
         self.open_batch(c);
         let shown: RoomName = Text::truncated(target);
-        self.numeric(c, ERR_WASNOSUCHNICK, format_args!("{shown} :Names are not kept; accounts are, see WHOIS"));
+        self.numeric(
+            c,
+            ERR_WASNOSUCHNICK,
+            format_args!("{shown} :Names are not kept; accounts are, see WHOIS"),
+        );
         self.numeric(c, RPL_ENDOFWHOWAS, format_args!("{shown} :End of WHOWAS"));
         Flow::Done
     }
@@ -114,10 +135,20 @@ impl Server<'_> {
         let mut text = [0; LIST_MAX];
         let mut online = Out::new(&mut text);
         for nick in m.params().iter().flat_map(|param| param.split(' ')) {
-            let Some(folded) = name::fold::<NICK_MAX>(nick) else { continue };
-            if let Some(a) = self.account_by_name(&folded).filter(|a| self.accounts[*a].online > 0) {
+            let Some(folded) = name::fold::<NICK_MAX>(nick) else {
+                continue;
+            };
+            if let Some(a) = self
+                .account_by_name(&folded)
+                .filter(|a| self.accounts[*a].online > 0)
+            {
                 let before = online.len();
-                let _ = write!(online, "{}{}", if before > 0 { " " } else { "" }, self.accounts[a].name);
+                let _ = write!(
+                    online,
+                    "{}{}",
+                    if before > 0 { " " } else { "" },
+                    self.accounts[a].name
+                );
                 if online.is_overflown() {
                     online.truncate(before);
                     break;
@@ -134,8 +165,13 @@ impl Server<'_> {
         let mut hosts = Out::new(&mut text);
         let server = self.config.server_name;
         for nick in m.params().iter().take(5) {
-            let Some(folded) = name::fold::<NICK_MAX>(nick) else { continue };
-            if let Some(a) = self.account_by_name(&folded).filter(|a| self.accounts[*a].online > 0) {
+            let Some(folded) = name::fold::<NICK_MAX>(nick) else {
+                continue;
+            };
+            if let Some(a) = self
+                .account_by_name(&folded)
+                .filter(|a| self.accounts[*a].online > 0)
+            {
                 let account = &self.accounts[a];
                 let away = if account.is_away() { '-' } else { '+' };
                 let gap = if hosts.len() > 0 { " " } else { "" };
@@ -166,11 +202,19 @@ impl Server<'_> {
         match m.param(0) {
             Some("+") => {
                 for spelled in names.split(',').filter(|name| !name.is_empty()) {
-                    let Some(folded) = name::fold::<NICK_MAX>(spelled) else { continue };
+                    let Some(folded) = name::fold::<NICK_MAX>(spelled) else {
+                        continue;
+                    };
                     if name::check_nick(spelled).is_ok() && !self.watch(c, folded) {
                         let limit = self.config.watches_per_connection;
-                        let rest = names.get(..names.floor_char_boundary(200)).unwrap_or_default();
-                        self.numeric(c, ERR_MONLISTFULL, format_args!("{limit} {rest} :The list of watched names is full"));
+                        let rest = names
+                            .get(..names.floor_char_boundary(200))
+                            .unwrap_or_default();
+                        self.numeric(
+                            c,
+                            ERR_MONLISTFULL,
+                            format_args!("{limit} {rest} :The list of watched names is full"),
+                        );
                         break;
                     }
                 }

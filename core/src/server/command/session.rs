@@ -1,10 +1,10 @@
 //! CAP, NICK, USER, PASS, PING, QUIT, AWAY, SETNAME.
 
+use super::super::Server;
 use super::super::conn::Memo;
 use super::super::input::Flow;
 use super::super::reply::Out;
 use super::super::request::{Change, What};
-use super::super::Server;
 use crate::irc::caps::Caps;
 use crate::irc::message::Message;
 use crate::irc::numeric::*;
@@ -19,11 +19,16 @@ const CAP_LINE: usize = 380;
 
 impl Server<'_> {
     pub(super) fn cap(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
-        let Some(subcommand) = m.param(0) else { return self.need_more(c, "CAP") };
+        let Some(subcommand) = m.param(0) else {
+            return self.need_more(c, "CAP");
+        };
         let policy = self.policy(c);
         let offered = Caps::offered(&policy);
         if subcommand.eq_ignore_ascii_case("LS") {
-            let version = m.param(1).and_then(|version| version.parse::<u32>().ok()).unwrap_or(0);
+            let version = m
+                .param(1)
+                .and_then(|version| version.parse::<u32>().ok())
+                .unwrap_or(0);
             if version >= 302 {
                 self.conns[c].cap302 = true;
                 self.conns[c].caps |= Caps::CAP_NOTIFY;
@@ -37,7 +42,10 @@ impl Server<'_> {
             let list = m.param(1).unwrap_or_default().trim();
             let nick = self.nick_copy(c);
             let server = self.config.server_name;
-            let verdict = match self.conns[c].caps.request(list, offered, self.conns[c].cap302) {
+            let verdict = match self.conns[c]
+                .caps
+                .request(list, offered, self.conns[c].cap302)
+            {
                 Some(caps) => {
                     self.conns[c].caps = caps;
                     "ACK"
@@ -50,7 +58,11 @@ impl Server<'_> {
             return self.proceed(now, c);
         } else {
             let shown: Text<32> = Text::truncated(subcommand);
-            self.numeric(c, ERR_INVALIDCAPCMD, format_args!("{shown} :Unknown CAP subcommand"));
+            self.numeric(
+                c,
+                ERR_INVALIDCAPCMD,
+                format_args!("{shown} :Unknown CAP subcommand"),
+            );
         }
         Flow::Done
     }
@@ -60,9 +72,16 @@ impl Server<'_> {
         use core::fmt::Write as _;
         let nick = self.nick_copy(c);
         let server = self.config.server_name;
-        let policy = crate::irc::caps::Policy { registration: self.config.registration, ..self.policy(c) };
+        let policy = crate::irc::caps::Policy {
+            registration: self.config.registration,
+            ..self.policy(c)
+        };
         let (raw_passwords, iterations) = (policy.raw_passwords, policy.iterations);
-        let policy = crate::irc::caps::Policy { raw_passwords, iterations, registration: self.config.registration };
+        let policy = crate::irc::caps::Policy {
+            raw_passwords,
+            iterations,
+            registration: self.config.registration,
+        };
         let mut text = [0; CAP_LINE];
         let mut list = Out::new(&mut text);
         for cap in caps.each() {
@@ -70,14 +89,21 @@ impl Server<'_> {
             for attempt in 0..2 {
                 let at = list.len();
                 let _ = list.write_str(if at > 0 { " " } else { "" });
-                let _ = if values { cap.write_with_value(&policy, &mut list) } else { list.write_str(cap.name()) };
+                let _ = if values {
+                    cap.write_with_value(&policy, &mut list)
+                } else {
+                    list.write_str(cap.name())
+                };
                 if !list.is_overflown() || attempt == 1 {
                     break;
                 }
                 list.truncate(before);
                 let more = if self.conns[c].cap302 { "* " } else { "" };
                 let line = list.text();
-                self.reply(c, format_args!(":{server} CAP {nick} {subcommand} {more}:{line}"));
+                self.reply(
+                    c,
+                    format_args!(":{server} CAP {nick} {subcommand} {more}:{line}"),
+                );
                 list.truncate(0);
             }
         }
@@ -100,7 +126,11 @@ impl Server<'_> {
         }
         if let Err(error) = name::check_nick(nick) {
             let shown: Nick = Text::truncated(nick);
-            let shown = if shown.contains([' ', ':']) { Nick::default() } else { shown };
+            let shown = if shown.contains([' ', ':']) {
+                Nick::default()
+            } else {
+                shown
+            };
             let shown = if shown.is_empty() { "*" } else { &*shown };
             self.numeric(c, ERR_ERRONEUSNICKNAME, format_args!("{shown} :{error}"));
             return Flow::Done;
@@ -111,7 +141,11 @@ impl Server<'_> {
 
     pub(super) fn user(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
         if self.conns[c].is_welcomed() {
-            self.numeric(c, ERR_ALREADYREGISTERED, format_args!(":You have already said who you are"));
+            self.numeric(
+                c,
+                ERR_ALREADYREGISTERED,
+                format_args!(":You have already said who you are"),
+            );
             return Flow::Done;
         }
         if m.params().len() < 4 || m.param(0).is_some_and(str::is_empty) {
@@ -123,7 +157,11 @@ impl Server<'_> {
 
     pub(super) fn pass(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
         if self.conns[c].account != NIL {
-            self.numeric(c, ERR_ALREADYREGISTERED, format_args!(":You have already logged in"));
+            self.numeric(
+                c,
+                ERR_ALREADYREGISTERED,
+                format_args!(":You have already logged in"),
+            );
             return Flow::Done;
         }
         match m.param(0) {
@@ -135,7 +173,9 @@ impl Server<'_> {
     pub(super) fn ping(&mut self, c: u32, m: &Message<'_>) -> Flow {
         match m.param(0) {
             Some(token) if !token.is_empty() => {
-                let token = token.get(..token.floor_char_boundary(400)).unwrap_or_default();
+                let token = token
+                    .get(..token.floor_char_boundary(400))
+                    .unwrap_or_default();
                 let server = self.config.server_name;
                 self.reply(c, format_args!(":{server} PONG {server} :{token}"));
             }
@@ -164,12 +204,24 @@ impl Server<'_> {
         if away != self.conns[c].away {
             self.conns[c].away = away;
             let count = &mut self.accounts[a].away_conns;
-            *count = if away { *count + 1 } else { count.saturating_sub(1) };
+            *count = if away {
+                *count + 1
+            } else {
+                count.saturating_sub(1)
+            };
         }
         if away {
-            self.numeric(c, RPL_NOWAWAY, format_args!(":You have been marked as being away"));
+            self.numeric(
+                c,
+                RPL_NOWAWAY,
+                format_args!(":You have been marked as being away"),
+            );
         } else {
-            self.numeric(c, RPL_UNAWAY, format_args!(":You are no longer marked as being away"));
+            self.numeric(
+                c,
+                RPL_UNAWAY,
+                format_args!(":You are no longer marked as being away"),
+            );
         }
         if was_away || self.accounts[a].is_away() {
             self.presence_changed(a);
@@ -180,7 +232,9 @@ impl Server<'_> {
     /// SETNAME (IRCv3 setname): the account's display name.
     pub(super) fn setname(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let a = self.conns[c].account;
-        let Some(display) = m.param(0).filter(|_| a != NIL) else { return self.need_more(c, "SETNAME") };
+        let Some(display) = m.param(0).filter(|_| a != NIL) else {
+            return self.need_more(c, "SETNAME");
+        };
         if let Err(error) = name::check_display(display) {
             self.fail(c, "SETNAME", format_args!("INVALID_REALNAME :{error}"));
             return Flow::Done;
@@ -189,7 +243,10 @@ impl Server<'_> {
             Memo::Done => {
                 let (nick, server) = (self.accounts[a].name, self.config.server_name);
                 if self.conns[c].caps.contains(Caps::SETNAME) {
-                    self.reply(c, format_args!(":{nick}!{nick}@{server} SETNAME :{display}"));
+                    self.reply(
+                        c,
+                        format_args!(":{nick}!{nick}@{server} SETNAME :{display}"),
+                    );
                 } else {
                     self.notice(c, format_args!("Your display name is now {display}"));
                 }
@@ -205,7 +262,10 @@ impl Server<'_> {
             }
             _ => {
                 let id = self.accounts[a].id;
-                self.ask(c, What::ChangeAccount(id, Change::Display(Text::truncated(display))));
+                self.ask(
+                    c,
+                    What::ChangeAccount(id, Change::Display(Text::truncated(display))),
+                );
                 Flow::Wait
             }
         }

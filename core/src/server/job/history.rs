@@ -65,8 +65,11 @@ impl Server<'_> {
             3 | 4 => {
                 let target = self.target_for(c, ch);
                 let text = "The server could not read its storage, please try again";
-                let step =
-                    self.line(c, out, format_args!(":{server} FAIL CHATHISTORY MESSAGE_ERROR {target} :{text}"));
+                let step = self.line(
+                    c,
+                    out,
+                    format_args!(":{server} FAIL CHATHISTORY MESSAGE_ERROR {target} :{text}"),
+                );
                 if matches!(step, Step::Line(_)) {
                     job.step = 5;
                 }
@@ -97,9 +100,20 @@ impl Server<'_> {
     ) -> Operation<'_> {
         let channel = self.channels[ch].id;
         if job.step == 0 || job.mark == 0 {
-            return Operation::Locate { channel, selector, limit, events, last: self.channels[ch].last };
+            return Operation::Locate {
+                channel,
+                selector,
+                limit,
+                events,
+                last: self.channels[ch].last,
+            };
         }
-        Operation::ReadHistory { channel, first: job.next, last: job.last, bytes: self.pages.size() }
+        Operation::ReadHistory {
+            channel,
+            first: job.next,
+            last: job.last,
+            bytes: self.pages.size(),
+        }
     }
 
     /// The bounds a job asked for.
@@ -158,10 +172,11 @@ impl Server<'_> {
                 let mut scratch = [0; SCRATCH];
                 let target: Text<63> = Text::truncated(self.channels[ch].name_for(entry.sender));
                 let host = self.config.server_name;
-                let (n, shown) = match View::from_entry(&entry, &target, host, Flags::empty(), &mut scratch) {
-                    Some(view) => self.render_past(c, &view, events, set, batch, out),
-                    None => (0, false),
-                };
+                let (n, shown) =
+                    match View::from_entry(&entry, &target, host, Flags::empty(), &mut scratch) {
+                        Some(view) => self.render_past(c, &view, events, set, batch, out),
+                        None => (0, false),
+                    };
                 if shown && n == 0 {
                     return Next::NoRoom;
                 }
@@ -190,11 +205,22 @@ impl Server<'_> {
             return (0, false);
         }
         let titles = if self.conns[c].caps.contains(Caps::TITLES) {
-            self.account_by_id(view.sender).map(|a| &*self.accounts[a].titles).filter(|titles| !titles.is_empty())
+            self.account_by_id(view.sender)
+                .map(|a| &*self.accounts[a].titles)
+                .filter(|titles| !titles.is_empty())
         } else {
             None
         };
-        let n = render(view, set, Extra { label: None, batch, titles }, out);
+        let n = render(
+            view,
+            set,
+            Extra {
+                label: None,
+                batch,
+                titles,
+            },
+            out,
+        );
         // Without message-tags a TAGMSG renders to nothing, which is as good as not shown.
         match n {
             Some(0) => (0, false),
@@ -228,7 +254,11 @@ impl Server<'_> {
             0 => when.write_str("*"),
             time => {
                 let stamp = timestamp::format(time);
-                write!(when, "timestamp={}", core::str::from_utf8(&stamp).unwrap_or_default())
+                write!(
+                    when,
+                    "timestamp={}",
+                    core::str::from_utf8(&stamp).unwrap_or_default()
+                )
             }
         };
         let len = when.len();
@@ -240,7 +270,9 @@ impl Server<'_> {
     pub(in super::super) fn is_complete(&self, ch: u32) -> bool {
         match self.history.first_seq(ch) {
             Some(first) => first <= self.channels[ch].first,
-            None => self.channels[ch].last.0 == 0 || self.channels[ch].first > self.channels[ch].last,
+            None => {
+                self.channels[ch].last.0 == 0 || self.channels[ch].first > self.channels[ch].last
+            }
         }
     }
 

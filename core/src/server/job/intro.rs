@@ -23,8 +23,13 @@ const REPLAY: u16 = 8;
 impl Server<'_> {
     /// Begins the next introduction of a connection, if one waits.
     pub(in super::super) fn start_intro(&mut self, c: u32) -> bool {
-        let Some(t) = self.conns[c].members_of.intros.front() else { return false };
-        self.conns[c].members_of.intros.remove(&mut self.attachments, t);
+        let Some(t) = self.conns[c].members_of.intros.front() else {
+            return false;
+        };
+        self.conns[c]
+            .members_of
+            .intros
+            .remove(&mut self.attachments, t);
         let handle = self.attachments.handle(t);
         self.conns[c].job = Job::new(Task::Intro(handle));
         self.wake(c);
@@ -41,7 +46,9 @@ impl Server<'_> {
 
     /// What a channel is introduced with is sent: its live entries follow.
     pub(super) fn introduced(&mut self, c: u32, handle: Handle) {
-        let Some(t) = self.attachments.resolve(handle) else { return };
+        let Some(t) = self.attachments.resolve(handle) else {
+            return;
+        };
         self.attachments[t].gap = false;
         let ch = self.attachments[t].channel;
         if !self.fetches_history(c) {
@@ -52,12 +59,21 @@ impl Server<'_> {
             }
         }
         if !self.history.at_head(ch, self.attachments[t].cursor) {
-            self.conns[c].members_of.dirty.push_back(&mut self.attachments, t);
+            self.conns[c]
+                .members_of
+                .dirty
+                .push_back(&mut self.attachments, t);
         }
         self.wake(c);
     }
 
-    pub(super) fn intro_operation<'s>(&'s self, c: u32, ch: u32, job: &Job, members: Operation<'s>) -> Operation<'s> {
+    pub(super) fn intro_operation<'s>(
+        &'s self,
+        c: u32,
+        ch: u32,
+        job: &Job,
+        members: Operation<'s>,
+    ) -> Operation<'s> {
         let channel = self.channels[ch].id;
         match job.step {
             TOPIC => Operation::FindChannel(ChannelKey::Id(channel)),
@@ -65,31 +81,50 @@ impl Server<'_> {
                 let (first, last) = self.missed(c, ch);
                 Operation::Locate {
                     channel,
-                    selector: Selector::Latest(Some(crate::store::Bound::Seq(Seq(first.0.saturating_sub(1))))),
+                    selector: Selector::Latest(Some(crate::store::Bound::Seq(Seq(first
+                        .0
+                        .saturating_sub(1))))),
                     limit: self.config.replay,
                     events: false,
                     last,
                 }
             }
-            REPLAY => Operation::ReadHistory { channel, first: job.next, last: job.last, bytes: self.pages.size() },
+            REPLAY => Operation::ReadHistory {
+                channel,
+                first: job.next,
+                last: job.last,
+                bytes: self.pages.size(),
+            },
             _ => members,
         }
     }
 
     /// The places a client that cannot fetch history has missed: from, and up to where its live entries begin.
     fn missed(&self, c: u32, ch: u32) -> (Seq, Seq) {
-        let Some(t) = self.attachment_of(c, ch) else { return (Seq(1), Seq(0)) };
+        let Some(t) = self.attachment_of(c, ch) else {
+            return (Seq(1), Seq(0));
+        };
         let attachment = &self.attachments[t];
         if attachment.gap {
-            let kept = self.history.first_seq(ch).map_or(self.channels[ch].last, |first| Seq(first.0.saturating_sub(1)));
+            let kept = self
+                .history
+                .first_seq(ch)
+                .map_or(self.channels[ch].last, |first| {
+                    Seq(first.0.saturating_sub(1))
+                });
             return (Seq(attachment.seen.0 + 1), kept);
         }
         let member = &self.members[attachment.member];
-        (Seq(member.delivered.max(member.read.seq).0 + 1), attachment.seen)
+        (
+            Seq(member.delivered.max(member.read.seq).0 + 1),
+            attachment.seen,
+        )
     }
 
     pub(super) fn intro_line(&self, c: u32, handle: Handle, job: &mut Job, out: &mut [u8]) -> Step {
-        let Some(t) = self.attachments.resolve(handle) else { return Step::Done };
+        let Some(t) = self.attachments.resolve(handle) else {
+            return Step::Done;
+        };
         let ch = self.attachments[t].channel;
         let caps = self.conns[c].caps;
         let (server, nick) = (self.config.server_name, self.nick_of(c));
@@ -99,7 +134,11 @@ impl Server<'_> {
                 let target = self.target_for(c, ch);
                 let step = if caps.contains(Caps::STANDARD_REPLIES) {
                     let text = "You missed messages here; fetch them with CHATHISTORY";
-                    self.line(c, out, format_args!(":{server} NOTE HISTORY GAP {target} :{text}"))
+                    self.line(
+                        c,
+                        out,
+                        format_args!(":{server} NOTE HISTORY GAP {target} :{text}"),
+                    )
                 } else {
                     let text = "You missed messages here; the last of them follow";
                     self.line(c, out, format_args!(":{server} NOTICE {target} :{text}"))
@@ -111,11 +150,23 @@ impl Server<'_> {
                 let a = self.conns[c].account;
                 let account = &self.accounts[a];
                 let step = if caps.contains(Caps::EXTENDED_JOIN) {
-                    let display = if account.display.is_empty() { &*account.name } else { &*account.display };
+                    let display = if account.display.is_empty() {
+                        &*account.name
+                    } else {
+                        &*account.display
+                    };
                     let shown = if self.is_guest(a) { "*" } else { nick };
-                    self.line(c, out, format_args!(":{nick}!{nick}@{server} JOIN {target} {shown} :{display}"))
+                    self.line(
+                        c,
+                        out,
+                        format_args!(":{nick}!{nick}@{server} JOIN {target} {shown} :{display}"),
+                    )
                 } else {
-                    self.line(c, out, format_args!(":{nick}!{nick}@{server} JOIN {target}"))
+                    self.line(
+                        c,
+                        out,
+                        format_args!(":{nick}!{nick}@{server} JOIN {target}"),
+                    )
                 };
                 advance(job, step)
             }
@@ -126,7 +177,7 @@ impl Server<'_> {
                 }
                 Row::Page => Step::Page,
                 _ => {
-                    job.to_step(MARKER);
+                    job.go_to(MARKER);
                     Step::Silent
                 }
             },
@@ -134,12 +185,12 @@ impl Server<'_> {
                 Row::Is(record, _) => {
                     let step = self.topic_setter(c, ch, &record, out);
                     if matches!(step, Step::Line(_)) {
-                        job.to_step(MARKER);
+                        job.go_to(MARKER);
                     }
                     step
                 }
                 _ => {
-                    job.to_step(MARKER);
+                    job.go_to(MARKER);
                     Step::Silent
                 }
             },
@@ -147,19 +198,21 @@ impl Server<'_> {
                 let time = self.members[self.attachments[t].member].read.time;
                 let step = self.marker_line(c, ch, time, out);
                 if matches!(step, Step::Line(_)) {
-                    job.to_step(NAMES);
+                    job.go_to(NAMES);
                     job.failed = false;
                 }
                 step
             }
             MARKER => {
-                job.to_step(NAMES);
+                job.go_to(NAMES);
                 job.failed = false;
                 Step::Silent
             }
-            NAMES if room && !caps.contains(Caps::NO_IMPLICIT_NAMES) => self.names_rows(c, ch, job, out),
+            NAMES if room && !caps.contains(Caps::NO_IMPLICIT_NAMES) => {
+                self.names_rows(c, ch, job, out)
+            }
             NAMES => {
-                job.to_step(LOCATE);
+                job.go_to(LOCATE);
                 Step::Silent
             }
             NAMES_END => {
@@ -196,13 +249,23 @@ impl Server<'_> {
 
     fn topic_text(&self, c: u32, ch: u32, record: &ChannelRecord<'_>, out: &mut [u8]) -> Step {
         let target = self.target_for(c, ch);
-        self.numeric_line(c, out, RPL_TOPIC, format_args!("{target} :{}", record.topic))
+        self.numeric_line(
+            c,
+            out,
+            RPL_TOPIC,
+            format_args!("{target} :{}", record.topic),
+        )
     }
 
     fn topic_setter(&self, c: u32, ch: u32, record: &ChannelRecord<'_>, out: &mut [u8]) -> Step {
         let target = self.target_for(c, ch);
         let (by, time) = (record.topic_by, record.topic_time / 1_000);
-        self.numeric_line(c, out, RPL_TOPICWHOTIME, format_args!("{target} {by} {time}"))
+        self.numeric_line(
+            c,
+            out,
+            RPL_TOPICWHOTIME,
+            format_args!("{target} {by} {time}"),
+        )
     }
 
     /// The answer to TOPIC without a text.
@@ -221,7 +284,12 @@ impl Server<'_> {
             Row::Page => Step::Page,
             _ => {
                 let target = self.target_for(c, ch);
-                let step = self.numeric_line(c, out, RPL_NOTOPIC, format_args!("{target} :No topic is set"));
+                let step = self.numeric_line(
+                    c,
+                    out,
+                    RPL_NOTOPIC,
+                    format_args!("{target} :No topic is set"),
+                );
                 if matches!(step, Step::Line(_)) {
                     job.step = 2;
                 }

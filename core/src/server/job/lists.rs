@@ -8,11 +8,11 @@ use super::super::reply::Out;
 use super::texts::advance;
 use super::{Job, Row, Server, Step};
 use crate::id::AccountId;
-use crate::name;
 use crate::irc::mask;
 use crate::irc::mode::RoomModes;
 use crate::irc::numeric::*;
 use crate::irc::timestamp;
+use crate::name;
 use crate::store::{AccountFlags, AccountRow, MembershipRow, RoomRow, TargetRow};
 use crate::tables::List;
 
@@ -20,18 +20,28 @@ impl Server<'_> {
     pub(super) fn list_line(&self, c: u32, job: &mut Job, out: &mut [u8]) -> Step {
         match job.step {
             0 => {
-                let step = self.numeric_line(c, out, RPL_LISTSTART, format_args!("Channel :Users  Name"));
+                let step =
+                    self.numeric_line(c, out, RPL_LISTSTART, format_args!("Channel :Users  Name"));
                 advance(job, step)
             }
             1 => match self.row::<RoomRow<'_>>(job) {
                 Row::Is(row, next) => {
-                    let secret = RoomModes::from_bits_truncate(row.modes).contains(RoomModes::SECRET);
-                    let hidden = secret && self.channel_by_id(row.id).is_none_or(|ch| !self.is_in(c, ch));
+                    let secret =
+                        RoomModes::from_bits_truncate(row.modes).contains(RoomModes::SECRET);
+                    let hidden = secret
+                        && self
+                            .channel_by_id(row.id)
+                            .is_none_or(|ch| !self.is_in(c, ch));
                     let step = if hidden || !self.is_listed(c, row.name) {
                         Step::Silent
                     } else {
                         let (name, members, topic) = (row.name, row.members, row.topic);
-                        self.numeric_line(c, out, RPL_LIST, format_args!("{name} {members} :{topic}"))
+                        self.numeric_line(
+                            c,
+                            out,
+                            RPL_LIST,
+                            format_args!("{name} {members} :{topic}"),
+                        )
                     };
                     if step != Step::NoRoom {
                         (job.at, job.after) = (next, u64::from(row.id.0));
@@ -40,7 +50,7 @@ impl Server<'_> {
                 }
                 Row::Page => Step::Page,
                 Row::End => {
-                    job.to_step(2);
+                    job.go_to(2);
                     Step::Silent
                 }
             },
@@ -70,10 +80,20 @@ impl Server<'_> {
             Some(b) => {
                 let ban = &self.bans[b];
                 let (mask, by, time) = (&ban.mask, &ban.by, ban.time / 1_000);
-                self.numeric_line(c, out, RPL_BANLIST, format_args!("{room} {mask} {by} {time}"))
+                self.numeric_line(
+                    c,
+                    out,
+                    RPL_BANLIST,
+                    format_args!("{room} {mask} {by} {time}"),
+                )
             }
             None if job.mark == 0 => {
-                let step = self.numeric_line(c, out, RPL_ENDOFBANLIST, format_args!("{room} :End of the list of bans"));
+                let step = self.numeric_line(
+                    c,
+                    out,
+                    RPL_ENDOFBANLIST,
+                    format_args!("{room} :End of the list of bans"),
+                );
                 if matches!(step, Step::Line(_)) {
                     job.mark = 1;
                 }
@@ -84,17 +104,17 @@ impl Server<'_> {
         advance(job, step)
     }
 
-    pub(super) fn targets_line(&self, c: u32, to: u64, limit: u16, job: &mut Job, out: &mut [u8]) -> Step {
+    pub(super) fn targets_line(&self, c: u32, limit: u16, job: &mut Job, out: &mut [u8]) -> Step {
         let server = self.config.server_name;
-        let _ = to;
         match job.step {
             0 => {
-                let step = self.batch_line(c, out, format_args!("BATCH +h draft/chathistory-targets"));
+                let step =
+                    self.batch_line(c, out, format_args!("BATCH +h draft/chathistory-targets"));
                 advance(job, step)
             }
             1 => {
                 if job.next.0 >= u64::from(limit) {
-                    job.to_step(2);
+                    job.go_to(2);
                     return Step::Silent;
                 }
                 match self.row::<TargetRow<'_>>(job) {
@@ -102,8 +122,14 @@ impl Server<'_> {
                         let time = timestamp::format(row.time);
                         let time = core::str::from_utf8(&time).unwrap_or_default();
                         let mut writer = Out::new(out);
-                        let _ = write!(writer, "@batch=h :{server} CHATHISTORY TARGETS {} {time}\r\n", row.name);
-                        let Some(n) = writer.finish() else { return Step::NoRoom };
+                        let _ = write!(
+                            writer,
+                            "@batch=h :{server} CHATHISTORY TARGETS {} {time}\r\n",
+                            row.name
+                        );
+                        let Some(n) = writer.finish() else {
+                            return Step::NoRoom;
+                        };
                         job.at = next;
                         (job.mark, job.after) = (row.time, u64::from(row.channel.0));
                         job.next.0 += 1;
@@ -111,7 +137,7 @@ impl Server<'_> {
                     }
                     Row::Page => Step::Page,
                     Row::End => {
-                        job.to_step(2);
+                        job.go_to(2);
                         Step::Silent
                     }
                 }
@@ -122,7 +148,11 @@ impl Server<'_> {
             }
             3 if job.failed => {
                 let text = "The server could not read its storage, please try again";
-                let step = self.line(c, out, format_args!(":{server} FAIL CHATHISTORY MESSAGE_ERROR TARGETS :{text}"));
+                let step = self.line(
+                    c,
+                    out,
+                    format_args!(":{server} FAIL CHATHISTORY MESSAGE_ERROR TARGETS :{text}"),
+                );
                 advance(job, step)
             }
             _ => Step::Done,
@@ -138,7 +168,12 @@ impl Server<'_> {
             if status || job.mark > 0 {
                 return Step::Done;
             }
-            let step = self.numeric_line(c, out, RPL_ENDOFMONLIST, format_args!(":End of MONITOR list"));
+            let step = self.numeric_line(
+                c,
+                out,
+                RPL_ENDOFMONLIST,
+                format_args!(":End of MONITOR list"),
+            );
             if matches!(step, Step::Line(_)) {
                 job.mark = 1;
             }
@@ -152,7 +187,12 @@ impl Server<'_> {
                 Reported::Offline | Reported::Nothing => {
                     self.numeric_line(c, out, RPL_MONOFFLINE, format_args!(":{}", watch.name))
                 }
-                _ => self.numeric_line(c, out, RPL_MONONLINE, format_args!(":{name}!{name}@{server}")),
+                _ => self.numeric_line(
+                    c,
+                    out,
+                    RPL_MONONLINE,
+                    format_args!(":{name}!{name}@{server}"),
+                ),
             }
         } else {
             self.numeric_line(c, out, RPL_MONLIST, format_args!(":{}", watch.name))
@@ -167,7 +207,15 @@ impl Server<'_> {
         match job.step {
             0 => match self.row::<AccountRow<'_>>(job) {
                 Row::Is(row, next) => {
-                    let step = self.account_entry(c, row.name, row.flags, row.created, row.titles, row.display, out);
+                    let step = self.account_entry(
+                        c,
+                        row.name,
+                        row.flags,
+                        row.created,
+                        row.titles,
+                        row.display,
+                        out,
+                    );
                     if step != Step::NoRoom {
                         (job.at, job.after_name) = (next, name::fold(row.name).unwrap_or_default());
                     }
@@ -175,12 +223,16 @@ impl Server<'_> {
                 }
                 Row::Page => Step::Page,
                 Row::End => {
-                    job.to_step(1);
+                    job.go_to(1);
                     Step::Silent
                 }
             },
             1 => {
-                let step = self.line(c, out, format_args!(":{server} NOTE ACCOUNT END * :End of the list"));
+                let step = self.line(
+                    c,
+                    out,
+                    format_args!(":{server} NOTE ACCOUNT END * :End of the list"),
+                );
                 advance(job, step)
             }
             _ => Step::Done,
@@ -201,7 +253,10 @@ impl Server<'_> {
     ) -> Step {
         let server = self.config.server_name;
         let flags = AccountFlags::from_bits_truncate(flags);
-        let words = match (flags.contains(AccountFlags::OWNER), flags.contains(AccountFlags::DISABLED)) {
+        let words = match (
+            flags.contains(AccountFlags::OWNER),
+            flags.contains(AccountFlags::DISABLED),
+        ) {
             (true, true) => "owner,disabled",
             (true, false) => "owner",
             (false, true) => "disabled",
@@ -209,25 +264,51 @@ impl Server<'_> {
             (false, false) => "-",
         };
         let titles = Spaced(if titles.is_empty() { "-" } else { titles });
-        self.line(c, out, format_args!(":{server} NOTE ACCOUNT ENTRY {name} {words} {created} {titles} :{display}"))
+        self.line(
+            c,
+            out,
+            format_args!(
+                ":{server} NOTE ACCOUNT ENTRY {name} {words} {created} {titles} :{display}"
+            ),
+        )
     }
 
     /// The account's entry, then a line a room, then the end.
-    pub(super) fn rooms_line(&self, c: u32, account: AccountId, job: &mut Job, out: &mut [u8]) -> Step {
+    pub(super) fn rooms_line(
+        &self,
+        c: u32,
+        account: AccountId,
+        job: &mut Job,
+        out: &mut [u8],
+    ) -> Step {
         let server = self.config.server_name;
-        let Some(a) = self.account_by_id(account) else { return Step::Done };
+        let Some(a) = self.account_by_id(account) else {
+            return Step::Done;
+        };
         let name = &self.accounts[a].name;
         match job.step {
             0 => {
                 let account = &self.accounts[a];
                 let (flags, created) = (account.flags.bits(), account.created);
-                let step = self.account_entry(c, name, flags, created, &account.titles, &account.display, out);
+                let step = self.account_entry(
+                    c,
+                    name,
+                    flags,
+                    created,
+                    &account.titles,
+                    &account.display,
+                    out,
+                );
                 advance(job, step)
             }
             1 => match self.row::<MembershipRow<'_>>(job) {
                 Row::Is(row, next) => {
                     let room = row.name;
-                    let step = self.line(c, out, format_args!(":{server} NOTE ACCOUNT ROOM {name} {room}"));
+                    let step = self.line(
+                        c,
+                        out,
+                        format_args!(":{server} NOTE ACCOUNT ROOM {name} {room}"),
+                    );
                     if step != Step::NoRoom {
                         (job.at, job.after) = (next, u64::from(row.channel.0));
                     }
@@ -235,12 +316,16 @@ impl Server<'_> {
                 }
                 Row::Page => Step::Page,
                 Row::End => {
-                    job.to_step(2);
+                    job.go_to(2);
                     Step::Silent
                 }
             },
             2 => {
-                let step = self.line(c, out, format_args!(":{server} NOTE ACCOUNT END {name} :End of the account"));
+                let step = self.line(
+                    c,
+                    out,
+                    format_args!(":{server} NOTE ACCOUNT END {name} :End of the account"),
+                );
                 advance(job, step)
             }
             _ => Step::Done,
@@ -251,7 +336,9 @@ impl Server<'_> {
     pub(in super::super) fn is_owner(&self, c: u32) -> bool {
         self.conns[c].protocol == Protocol::Control
             || (self.conns[c].account != crate::tables::NIL
-                && self.accounts[self.conns[c].account].flags.contains(AccountFlags::OWNER))
+                && self.accounts[self.conns[c].account]
+                    .flags
+                    .contains(AccountFlags::OWNER))
     }
 }
 

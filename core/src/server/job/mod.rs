@@ -35,24 +35,52 @@ pub(super) enum Task {
     Version,
     /// A room (or direct chat) is told from the start.
     Intro(Handle),
-    Names { channel: u32 },
-    Topic { channel: u32 },
-    WhoRoom { channel: u32, fields: Fields },
-    WhoAccount { account: u32, fields: Fields },
-    Whois { account: u32 },
+    Names {
+        channel: u32,
+    },
+    Topic {
+        channel: u32,
+    },
+    WhoRoom {
+        channel: u32,
+        fields: Fields,
+    },
+    WhoAccount {
+        account: u32,
+        fields: Fields,
+    },
+    Whois {
+        account: u32,
+    },
     List,
-    Bans { channel: u32 },
+    Bans {
+        channel: u32,
+    },
     /// CHATHISTORY of a channel.
-    History { channel: u32, selector: Selector, limit: u16 },
-    Targets { from: u64, to: u64, limit: u16 },
+    History {
+        channel: u32,
+        selector: Selector,
+        limit: u16,
+    },
+    Targets {
+        from: u64,
+        to: u64,
+        limit: u16,
+    },
     /// MONITOR L, and S when `status`.
-    Watches { status: bool },
+    Watches {
+        status: bool,
+    },
     /// The memberships of an account that has come online; renders nothing.
     Memberships,
     /// ACCOUNT LIST of names with that prefix (folded).
-    Accounts { prefix: Nick },
+    Accounts {
+        prefix: Nick,
+    },
     /// ACCOUNT SHOW: the rooms of an account.
-    Rooms { account: AccountId },
+    Rooms {
+        account: AccountId,
+    },
 }
 
 /// A job's state: `Copy`, so that a step can be taken back.
@@ -122,7 +150,7 @@ impl Job {
     }
 
     /// Goes on to a step that reads rows from the start.
-    fn to_step(&mut self, step: u16) {
+    fn go_to(&mut self, step: u16) {
         self.step = step;
         self.rewind();
     }
@@ -262,12 +290,14 @@ impl Server<'_> {
             Task::Names { channel } => self.names_line(c, channel, job, out),
             Task::Topic { channel } => self.topic_line(c, channel, job, out),
             Task::WhoRoom { channel, fields } => self.who_room_line(c, channel, &fields, job, out),
-            Task::WhoAccount { account, fields } => self.who_account_line(c, account, &fields, job, out),
+            Task::WhoAccount { account, fields } => {
+                self.who_account_line(c, account, &fields, job, out)
+            }
             Task::Whois { account } => self.whois_line(c, account, job, out),
             Task::List => self.list_line(c, job, out),
             Task::Bans { channel } => self.bans_line(c, channel, job, out),
             Task::History { channel, .. } => self.history_line(c, channel, job, out),
-            Task::Targets { to, limit, .. } => self.targets_line(c, to, limit, job, out),
+            Task::Targets { limit, .. } => self.targets_line(c, limit, job, out),
             Task::Watches { status } => self.watches_line(c, status, job, out),
             Task::Accounts { .. } => self.accounts_line(c, job, out),
             Task::Rooms { account } => self.rooms_line(c, account, job, out),
@@ -285,13 +315,25 @@ impl Server<'_> {
         };
         match job.task {
             Task::Intro(handle) => {
-                let ch = self.attachments.resolve(handle).map_or(0, |t| self.attachments[t].channel);
+                let ch = self
+                    .attachments
+                    .resolve(handle)
+                    .map_or(0, |t| self.attachments[t].channel);
                 self.intro_operation(c, ch, job, members(ch))
             }
             Task::Names { channel } | Task::WhoRoom { channel, .. } => members(channel),
-            Task::Topic { channel } => Operation::FindChannel(ChannelKey::Id(self.channels[channel].id)),
-            Task::List => Operation::ReadRooms { after: ChannelId(job.after as u32), bytes },
-            Task::History { channel, selector, limit } => {
+            Task::Topic { channel } => {
+                Operation::FindChannel(ChannelKey::Id(self.channels[channel].id))
+            }
+            Task::List => Operation::ReadRooms {
+                after: ChannelId(job.after as u32),
+                bytes,
+            },
+            Task::History {
+                channel,
+                selector,
+                limit,
+            } => {
                 let events = self.conns[c].caps.contains(Caps::EVENT_PLAYBACK);
                 self.history_operation(channel, selector, limit, events, job)
             }
@@ -302,10 +344,16 @@ impl Server<'_> {
                 after: (job.mark, ChannelId(job.after as u32)),
                 bytes,
             },
-            Task::Accounts { ref prefix } => Operation::ReadAccounts { prefix, after: &job.after_name, bytes },
-            Task::Rooms { account } => {
-                Operation::ReadMemberships { account, after: ChannelId(job.after as u32), bytes }
-            }
+            Task::Accounts { ref prefix } => Operation::ReadAccounts {
+                prefix,
+                after: &job.after_name,
+                bytes,
+            },
+            Task::Rooms { account } => Operation::ReadMemberships {
+                account,
+                after: ChannelId(job.after as u32),
+                bytes,
+            },
             Task::Memberships => Operation::ReadMemberships {
                 account: self.account_id(c),
                 after: ChannelId(job.after as u32),
@@ -347,7 +395,9 @@ impl Server<'_> {
 
     /// A page (or whatever the job asked for) has come.
     pub(super) fn page_loaded(&mut self, conn: Handle, page: u32, outcome: Outcome<'_>) {
-        let Some(c) = self.conns.resolve(conn) else { return };
+        let Some(c) = self.conns.resolve(conn) else {
+            return;
+        };
         if !self.conns[c].page_asked {
             return;
         }
@@ -395,7 +445,9 @@ impl Server<'_> {
             return Row::End;
         }
         let bytes = self.pages.get(job.page);
-        let mut rest = bytes.get(usize::from(job.at)..usize::from(job.len)).unwrap_or_default();
+        let mut rest = bytes
+            .get(usize::from(job.at)..usize::from(job.len))
+            .unwrap_or_default();
         match next_row(&mut rest) {
             Some(row) => Row::Is(row, job.len - rest.len() as u16),
             None => {

@@ -33,8 +33,17 @@ impl Server<'_> {
 
     /// 353 lines; at the end of the rows on to the next step.
     pub(super) fn names_rows(&self, c: u32, ch: u32, job: &mut Job, out: &mut [u8]) -> Step {
-        let Shape::Room { name: room, modes, .. } = &self.channels[ch].shape else { return Step::Done };
-        let symbol = if modes.contains(RoomModes::SECRET) { '@' } else { '=' };
+        let Shape::Room {
+            name: room, modes, ..
+        } = &self.channels[ch].shape
+        else {
+            return Step::Done;
+        };
+        let symbol = if modes.contains(RoomModes::SECRET) {
+            '@'
+        } else {
+            '='
+        };
         let server = self.config.server_name;
         let hosts = self.conns[c].caps.contains(Caps::USERHOST_IN_NAMES);
         let before = *job;
@@ -66,7 +75,7 @@ impl Server<'_> {
                 }
                 Row::Page => break Step::Page,
                 Row::End => {
-                    job.to_step(job.step + 1);
+                    job.go_to(job.step + 1);
                     job.mark = 0;
                     break Step::Silent;
                 }
@@ -77,7 +86,12 @@ impl Server<'_> {
             return step;
         }
         let names = core::str::from_utf8(&text[..len]).unwrap_or_default();
-        let line = self.numeric_line(c, out, RPL_NAMREPLY, format_args!("{symbol} {room} :{names}"));
+        let line = self.numeric_line(
+            c,
+            out,
+            RPL_NAMREPLY,
+            format_args!("{symbol} {room} :{names}"),
+        );
         if line == Step::NoRoom {
             *job = before;
         }

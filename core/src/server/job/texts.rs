@@ -37,14 +37,34 @@ impl Server<'_> {
         let step = match job.step {
             0 => {
                 let network = config.network;
-                self.numeric_line(c, out, RPL_WELCOME, format_args!(":Welcome to {network}, {nick}!{nick}@{server}"))
+                self.numeric_line(
+                    c,
+                    out,
+                    RPL_WELCOME,
+                    format_args!(":Welcome to {network}, {nick}!{nick}@{server}"),
+                )
             }
             1 => {
                 let version = config.version;
-                self.numeric_line(c, out, RPL_YOURHOST, format_args!(":Your host is {server}, running {version}"))
+                self.numeric_line(
+                    c,
+                    out,
+                    RPL_YOURHOST,
+                    format_args!(":Your host is {server}, running {version}"),
+                )
             }
-            2 => self.numeric_line(c, out, RPL_CREATED, format_args!(":Your rooms and messages are kept here while you are away")),
-            3 => self.numeric_line(c, out, RPL_MYINFO, format_args!("{server} {} o imnstbklqov bklqov", config.version)),
+            2 => self.numeric_line(
+                c,
+                out,
+                RPL_CREATED,
+                format_args!(":Your rooms and messages are kept here while you are away"),
+            ),
+            3 => self.numeric_line(
+                c,
+                out,
+                RPL_MYINFO,
+                format_args!("{server} {} o imnstbklqov bklqov", config.version),
+            ),
             4 => return self.isupport_line(c, job, out, 5),
             5 => return self.counts_line(c, job, out, 0),
             _ => return self.motd_from(c, job, out, 6),
@@ -56,7 +76,12 @@ impl Server<'_> {
         match job.step {
             0 => {
                 let (version, server) = (self.config.version, self.config.server_name);
-                let step = self.numeric_line(c, out, RPL_VERSION, format_args!("{version} {server} :IRCv3"));
+                let step = self.numeric_line(
+                    c,
+                    out,
+                    RPL_VERSION,
+                    format_args!("{version} {server} :IRCv3"),
+                );
                 advance(job, step)
             }
             1 => self.isupport_line(c, job, out, 2),
@@ -88,7 +113,12 @@ impl Server<'_> {
             return Step::Silent;
         };
         let tokens = core::str::from_utf8(&text[..len]).unwrap_or_default();
-        let step = self.numeric_line(c, out, RPL_ISUPPORT, format_args!("{tokens} :are supported by this server"));
+        let step = self.numeric_line(
+            c,
+            out,
+            RPL_ISUPPORT,
+            format_args!("{tokens} :are supported by this server"),
+        );
         if matches!(step, Step::Line(_)) {
             job.mark = next as u64;
         }
@@ -116,16 +146,42 @@ impl Server<'_> {
             }
         }
         let step = match job.mark {
-            0 => self.numeric_line(c, out, RPL_LUSERCLIENT, format_args!(":There are {online} connections logged in on 1 server")),
-            1 => self.numeric_line(c, out, RPL_LUSERUNKNOWN, format_args!("{unknown} :not logged in yet")),
-            2 => self.numeric_line(c, out, RPL_LUSERCHANNELS, format_args!("{} :channels in use", self.channels.len())),
-            3 => self.numeric_line(c, out, RPL_LUSERME, format_args!(":I have {online} clients and 0 servers")),
-            4 => {
-                self.numeric_line(c, out, RPL_LOCALUSERS, format_args!("{online} {conns} :Current local users {online}, max {conns}"))
-            }
-            5 => {
-                self.numeric_line(c, out, RPL_GLOBALUSERS, format_args!("{online} {conns} :Current global users {online}, max {conns}"))
-            }
+            0 => self.numeric_line(
+                c,
+                out,
+                RPL_LUSERCLIENT,
+                format_args!(":There are {online} connections logged in on 1 server"),
+            ),
+            1 => self.numeric_line(
+                c,
+                out,
+                RPL_LUSERUNKNOWN,
+                format_args!("{unknown} :not logged in yet"),
+            ),
+            2 => self.numeric_line(
+                c,
+                out,
+                RPL_LUSERCHANNELS,
+                format_args!("{} :channels in use", self.channels.len()),
+            ),
+            3 => self.numeric_line(
+                c,
+                out,
+                RPL_LUSERME,
+                format_args!(":I have {online} clients and 0 servers"),
+            ),
+            4 => self.numeric_line(
+                c,
+                out,
+                RPL_LOCALUSERS,
+                format_args!("{online} {conns} :Current local users {online}, max {conns}"),
+            ),
+            5 => self.numeric_line(
+                c,
+                out,
+                RPL_GLOBALUSERS,
+                format_args!("{online} {conns} :Current global users {online}, max {conns}"),
+            ),
             _ => {
                 (job.step, job.mark) = (if whole == 1 { 1 } else { 6 }, 0);
                 return Step::Silent;
@@ -149,18 +205,33 @@ impl Server<'_> {
             if line > 0 {
                 return Step::Done;
             }
-            let step = self.numeric_line(c, out, ERR_NOMOTD, format_args!(":There is no message of the day"));
+            let step = self.numeric_line(
+                c,
+                out,
+                ERR_NOMOTD,
+                format_args!(":There is no message of the day"),
+            );
             return advance(job, step);
         }
         let step = match (line, self.config.motd.lines().nth(line.saturating_sub(1))) {
-            (0, _) => self.numeric_line(c, out, RPL_MOTDSTART, format_args!(":- {server} Message of the day -")),
+            (0, _) => self.numeric_line(
+                c,
+                out,
+                RPL_MOTDSTART,
+                format_args!(":- {server} Message of the day -"),
+            ),
             (_, Some(text)) => {
-                let text = text.get(..text.floor_char_boundary(400)).unwrap_or_default();
+                let text = text
+                    .get(..text.floor_char_boundary(400))
+                    .unwrap_or_default();
                 self.numeric_line(c, out, RPL_MOTD, format_args!(":- {text}"))
             }
-            (n, None) if n == self.config.motd.lines().count() + 1 => {
-                self.numeric_line(c, out, RPL_ENDOFMOTD, format_args!(":End of the message of the day"))
-            }
+            (n, None) if n == self.config.motd.lines().count() + 1 => self.numeric_line(
+                c,
+                out,
+                RPL_ENDOFMOTD,
+                format_args!(":End of the message of the day"),
+            ),
             _ => return Step::Done,
         };
         advance(job, step)
@@ -180,9 +251,18 @@ impl Server<'_> {
     pub(super) fn whois_line(&self, c: u32, a: u32, job: &mut Job, out: &mut [u8]) -> Step {
         let account = &self.accounts[a];
         let (name, server) = (&account.name, self.config.server_name);
-        let display = if account.display.is_empty() { &**name } else { &*account.display };
+        let display = if account.display.is_empty() {
+            &**name
+        } else {
+            &*account.display
+        };
         let step = match job.step {
-            0 => self.numeric_line(c, out, RPL_WHOISUSER, format_args!("{name} {name} {server} * :{display}")),
+            0 => self.numeric_line(
+                c,
+                out,
+                RPL_WHOISUSER,
+                format_args!("{name} {name} {server} * :{display}"),
+            ),
             1 => {
                 if account.online == 0 {
                     job.step += 1;
@@ -195,7 +275,9 @@ impl Server<'_> {
                 while let Some(m) = next {
                     let member = &self.members[m];
                     let channel = &self.channels[member.channel];
-                    if let Shape::Room { name: room, modes, .. } = &channel.shape
+                    if let Shape::Room {
+                        name: room, modes, ..
+                    } = &channel.shape
                         && member.flags.contains(MemberFlags::JOINED)
                         && (!modes.contains(RoomModes::SECRET) || self.is_in(c, member.channel))
                     {
@@ -216,27 +298,52 @@ impl Server<'_> {
                     return Step::Silent;
                 }
                 let rooms = core::str::from_utf8(&text[..len]).unwrap_or_default();
-                let step = self.numeric_line(c, out, RPL_WHOISCHANNELS, format_args!("{name} :{rooms}"));
+                let step =
+                    self.numeric_line(c, out, RPL_WHOISCHANNELS, format_args!("{name} :{rooms}"));
                 if matches!(step, Step::Line(_)) {
                     job.mark = n;
                 }
                 return step;
             }
-            2 => self.numeric_line(c, out, RPL_WHOISSERVER, format_args!("{name} {server} :{}", self.config.network)),
-            3 if account.is_away() => self.numeric_line(c, out, RPL_AWAY, format_args!("{name} :{}", account.away_text())),
-            4 if account.flags.contains(AccountFlags::OWNER) => {
-                self.numeric_line(c, out, RPL_WHOISOPERATOR, format_args!("{name} :is an owner of this server"))
-            }
-            5 if !account.flags.contains(AccountFlags::GUEST) => {
-                self.numeric_line(c, out, RPL_WHOISACCOUNT, format_args!("{name} {name} :is logged in as"))
-            }
-            6 if !account.titles.is_empty() => {
-                self.numeric_line(c, out, RPL_WHOISSPECIAL, format_args!("{name} :is {}", account.titles))
-            }
+            2 => self.numeric_line(
+                c,
+                out,
+                RPL_WHOISSERVER,
+                format_args!("{name} {server} :{}", self.config.network),
+            ),
+            3 if account.is_away() => self.numeric_line(
+                c,
+                out,
+                RPL_AWAY,
+                format_args!("{name} :{}", account.away_text()),
+            ),
+            4 if account.flags.contains(AccountFlags::OWNER) => self.numeric_line(
+                c,
+                out,
+                RPL_WHOISOPERATOR,
+                format_args!("{name} :is an owner of this server"),
+            ),
+            5 if !account.flags.contains(AccountFlags::GUEST) => self.numeric_line(
+                c,
+                out,
+                RPL_WHOISACCOUNT,
+                format_args!("{name} {name} :is logged in as"),
+            ),
+            6 if !account.titles.is_empty() => self.numeric_line(
+                c,
+                out,
+                RPL_WHOISSPECIAL,
+                format_args!("{name} :is {}", account.titles),
+            ),
             7 if account.online > 0 => {
                 let idle = (self.now - account.active) / 1_000;
                 let since = account.created / 1_000;
-                self.numeric_line(c, out, RPL_WHOISIDLE, format_args!("{name} {idle} {since} :seconds idle, registered at"))
+                self.numeric_line(
+                    c,
+                    out,
+                    RPL_WHOISIDLE,
+                    format_args!("{name} {idle} {since} :seconds idle, registered at"),
+                )
             }
             8 => self.numeric_line(c, out, RPL_ENDOFWHOIS, format_args!("{name} :End of WHOIS")),
             9.. => return Step::Done,

@@ -22,7 +22,10 @@ pub(in super::super) struct Fields {
 impl Fields {
     /// Reads `%fields[,token]`; a plain WHO otherwise.
     pub(in super::super) fn parse(text: Option<&str>) -> Self {
-        let Some(text) = text.and_then(|text| text.split_once('%')).map(|(_, fields)| fields) else {
+        let Some(text) = text
+            .and_then(|text| text.split_once('%'))
+            .map(|(_, fields)| fields)
+        else {
             return Self::default();
         };
         let (letters, token) = text.split_once(',').unwrap_or((text, ""));
@@ -30,8 +33,15 @@ impl Fields {
             .bytes()
             .filter_map(|letter| ORDER.iter().position(|l| *l == letter))
             .fold(0, |bits, place| bits | 1 << place);
-        let token = if token.len() <= 3 && token.bytes().all(|b| b.is_ascii_digit()) { token } else { "" };
-        Self { bits, token: Text::truncated(token) }
+        let token = if token.len() <= 3 && token.bytes().all(|b| b.is_ascii_digit()) {
+            token
+        } else {
+            ""
+        };
+        Self {
+            bits,
+            token: Text::truncated(token),
+        }
     }
 }
 
@@ -47,19 +57,36 @@ struct Who<'w> {
 }
 
 impl Server<'_> {
-    pub(super) fn who_room_line(&self, c: u32, ch: u32, fields: &Fields, job: &mut Job, out: &mut [u8]) -> Step {
+    pub(super) fn who_room_line(
+        &self,
+        c: u32,
+        ch: u32,
+        fields: &Fields,
+        job: &mut Job,
+        out: &mut [u8],
+    ) -> Step {
         let room = self.room_name(ch);
         match job.step {
             0 => match self.row::<MemberRow<'_>>(job) {
                 Row::Is(row, next) => {
                     let flags = AccountFlags::from_bits_truncate(row.account_flags);
-                    let online = self.account_by_id(row.account).filter(|a| self.accounts[*a].online > 0);
+                    let online = self
+                        .account_by_id(row.account)
+                        .filter(|a| self.accounts[*a].online > 0);
                     let display = online.map_or(row.display, |a| &*self.accounts[a].display);
                     let who = Who {
                         room: &room,
                         name: row.name,
-                        display: if display.is_empty() { row.name } else { display },
-                        account: if flags.contains(AccountFlags::GUEST) { "0" } else { row.name },
+                        display: if display.is_empty() {
+                            row.name
+                        } else {
+                            display
+                        },
+                        account: if flags.contains(AccountFlags::GUEST) {
+                            "0"
+                        } else {
+                            row.name
+                        },
                         away: online.is_none_or(|a| self.accounts[a].is_away()),
                         owner: flags.contains(AccountFlags::OWNER),
                         prefix: self.prefixes(c, MemberFlags::from_bits_truncate(row.flags)),
@@ -72,19 +99,27 @@ impl Server<'_> {
                 }
                 Row::Page => Step::Page,
                 Row::End => {
-                    job.to_step(1);
+                    job.go_to(1);
                     Step::Silent
                 }
             },
             1 => {
-                let step = self.numeric_line(c, out, RPL_ENDOFWHO, format_args!("{room} :End of WHO"));
+                let step =
+                    self.numeric_line(c, out, RPL_ENDOFWHO, format_args!("{room} :End of WHO"));
                 advance(job, step)
             }
             _ => Step::Done,
         }
     }
 
-    pub(super) fn who_account_line(&self, c: u32, a: u32, fields: &Fields, job: &mut Job, out: &mut [u8]) -> Step {
+    pub(super) fn who_account_line(
+        &self,
+        c: u32,
+        a: u32,
+        fields: &Fields,
+        job: &mut Job,
+        out: &mut [u8],
+    ) -> Step {
         let account = &self.accounts[a];
         let name = &account.name;
         let step = match job.step {
@@ -92,7 +127,11 @@ impl Server<'_> {
                 let who = Who {
                     room: "*",
                     name,
-                    display: if account.display.is_empty() { name } else { &account.display },
+                    display: if account.display.is_empty() {
+                        name
+                    } else {
+                        &account.display
+                    },
                     account: if self.is_guest(a) { "0" } else { name },
                     away: account.is_away(),
                     owner: account.flags.contains(AccountFlags::OWNER),
@@ -108,7 +147,14 @@ impl Server<'_> {
 
     fn who_line(&self, c: u32, who: &Who<'_>, fields: &Fields, out: &mut [u8]) -> Step {
         let server = self.config.server_name;
-        let Who { room, name, display, account, prefix, .. } = who;
+        let Who {
+            room,
+            name,
+            display,
+            account,
+            prefix,
+            ..
+        } = who;
         let here = if who.away { "G" } else { "H" };
         let star = if who.owner { "*" } else { "" };
         if fields.bits == 0 {
@@ -116,7 +162,9 @@ impl Server<'_> {
                 c,
                 out,
                 RPL_WHOREPLY,
-                format_args!("{room} {name} {server} {server} {name} {here}{star}{prefix} :0 {display}"),
+                format_args!(
+                    "{room} {name} {server} {server} {name} {here}{star}{prefix} :0 {display}"
+                ),
             );
         }
         let mut text = [0; 420];
