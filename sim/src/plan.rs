@@ -9,6 +9,7 @@ use crate::pipe::Wire;
 use crate::store::Faults;
 
 /// Everything decided beforehand.
+#[derive(Debug)]
 pub struct Plan {
     /// The server's configuration.
     pub config: Config<'static>,

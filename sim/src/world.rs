@@ -112,6 +112,8 @@ impl World {
             .map(|role| Client::new(role.clone(), draw.fork(), draw.between(0, 3_000)))
             .collect();
         let store = Store::new(draw.fork(), plan.faults, options.sabotage, plan.slack);
+        let mut trace = Trace::new(options.trace);
+        trace.words(0, format!("{plan:?}"));
         Self {
             heal_at: plan.chaos_ms,
             buffer: vec![0; plan.capacities.buffer_size],
@@ -134,7 +136,7 @@ impl World {
             salted: Salted::default(),
             registered: BTreeSet::new(),
             counts: Counts::default(),
-            trace: Trace::new(options.trace),
+            trace,
         }
     }
 
