@@ -307,12 +307,8 @@ impl Server<'_> {
             });
         self.bodies.restore(bodies);
 
-        if let Some(cursor) = pushed
-            && !self.channels[ch].is_room()
-            && !self.attach_direct(ch, cursor)
-        {
-            // Somebody's device gets no cursor now; it finds the message in its history.
-            self.unstall();
+        if let Some(cursor) = pushed {
+            self.attach_direct(ch, cursor);
         }
         self.apply(ch, kind, sender, seq, &effect);
         self.flag_channel(ch);

@@ -206,8 +206,12 @@ impl Server<'_> {
         let mut next = self.channels[ch].attachments.front();
         while let Some(t) = next {
             let attachment = &self.attachments[t];
-            let introducing = attachment.intro.is_linked() || self.conns[attachment.conn].job.introduces(t);
-            if !self.history.at_head(ch, attachment.cursor) || introducing || attachment.own > attachment.seen {
+            let introducing =
+                attachment.intro.is_linked() || self.conns[attachment.conn].job.introduces(t);
+            if !self.history.at_head(ch, attachment.cursor)
+                || introducing
+                || attachment.own > attachment.seen
+            {
                 return false;
             }
             next = List::<1>::next(&self.attachments, t);
@@ -490,13 +494,12 @@ impl Server<'_> {
     }
 
     /// Attaches the connections of a direct chat's accounts that are online, so that they get what is published from here on.
-    /// False when there is no room.
-    pub(super) fn attach_direct(&mut self, ch: u32, cursor: Cursor) -> bool {
+    /// Those for whom there is no room are closed.
+    pub(super) fn attach_direct(&mut self, ch: u32, cursor: Cursor) {
         let Shape::Direct { accounts, .. } = self.channels[ch].shape else {
-            return true;
+            return;
         };
         let before = Seq(self.channels[ch].last.0.saturating_sub(1));
-        let mut complete = true;
         for (i, id) in accounts.into_iter().enumerate() {
             if i == 1 && accounts[0] == accounts[1] {
                 break;
@@ -508,7 +511,10 @@ impl Server<'_> {
                 continue;
             };
             let Some(m) = self.install_member(a, ch, &MemberRecord::default()) else {
-                complete = false;
+                self.close_account(
+                    a,
+                    "The server has no room for another private chat of yours now",
+                );
                 continue;
             };
             let mut next = self.accounts[a].conns.front();
@@ -523,11 +529,14 @@ impl Server<'_> {
                 }
                 match self.attach(c, m, Some(cursor)) {
                     Some(t) => self.attachments[t].seen = before,
-                    None => complete = false,
+                    // Its client must not believe that it was shown everything; it finds the message when it comes back.
+                    None => self.close_with_error(
+                        c,
+                        "The server has no room for another private chat of yours now",
+                    ),
                 }
             }
         }
-        complete
     }
 
     /// Whether a connection's client asks for what it missed by itself.
