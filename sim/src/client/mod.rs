@@ -361,6 +361,7 @@ impl Client {
         Viewer {
             nick: self.role.nick.clone(),
             echo: self.session.as_ref().is_some_and(|s| s.has("echo-message")),
+            ids: self.session.as_ref().is_some_and(|s| s.has("message-tags")),
         }
     }
 

@@ -315,8 +315,10 @@ impl Client {
         }
         let ledger = &context.oracle.ledger;
         let last = soqet_core::id::Seq(ledger.last(channel).0 + 1);
+        let ids = session.has("message-tags");
         let missed = ledger
             .messages(channel, before, seq)
+            .filter(|noted| ids || noted.marked)
             .filter(|noted| fold(&noted.entry.nick) != fold(&self.role.nick))
             .map(|noted| noted.entry.seq)
             .next();

@@ -13,6 +13,8 @@ pub struct Noted {
     pub entry: OwnedEntry,
     /// How many commits there were before it, of all channels.
     pub order: u64,
+    /// Whether it can be told by its text alone.
+    pub marked: bool,
 }
 
 /// See the module.
@@ -50,6 +52,7 @@ impl Ledger {
         entries.push(Noted {
             entry,
             order: self.count,
+            marked: token.is_some(),
         });
         self.count += 1;
         if let Some(other) = self.msgids.insert(msgid, (channel, seq)) {

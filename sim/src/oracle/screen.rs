@@ -14,6 +14,8 @@ pub struct Viewer {
     pub nick: String,
     /// Whether it is sent its own messages (echo-message).
     pub echo: bool,
+    /// Whether it sees the identities of entries; else it knows only messages with a mark.
+    pub ids: bool,
 }
 
 /// One channel on a screen.
@@ -128,6 +130,7 @@ fn missing(
 ) -> Option<Seq> {
     ledger
         .messages(channel, after, before)
+        .filter(|noted| viewer.ids || noted.marked)
         .filter(|noted| viewer.echo || fold(&noted.entry.nick) != fold(&viewer.nick))
         .map(|noted| noted.entry.seq)
         .find(|seq| !view.live.contains(seq))
@@ -172,6 +175,7 @@ mod tests {
         Viewer {
             nick: nick.to_owned(),
             echo,
+            ids: true,
         }
     }
 
