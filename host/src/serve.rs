@@ -14,7 +14,7 @@ use soqet_core::server::Server;
 use tracing::{info, warn};
 
 use crate::control::{self, Door};
-use crate::driver::{Driver, Listener, Wakes, operator_link};
+use crate::driver::{Driver, Listener, OPERATORS, Wakes, operator_link};
 use crate::failure::Failure;
 use crate::files;
 use crate::settings::{File, Settings};
@@ -39,11 +39,11 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     let wakes = Arc::new(Wakes::default());
     let store = start_store(database, &wakes)?;
     stop_on_signals(&wakes)?;
-    let capacities = settings.file.capacities(connections);
+    let capacities = settings.file.capacities(connections + OPERATORS);
     let mut memory = Owned::new(&capacities);
     let server =
         Server::new(settings.file.config(), memory.borrow(), seed()?).map_err(too_small)?;
-    let driver = Driver::new(server, capacities.buffer_size, store, wakes, listeners);
+    let driver = Driver::new(server, &capacities, store, wakes, listeners);
 
     for address in &addresses {
         info!(%address, "listening for IRC clients");
@@ -80,7 +80,7 @@ pub fn run_local(
     };
     let mut memory = Owned::new(&capacities);
     let server = Server::new(file.config(), memory.borrow(), seed()?).map_err(too_small)?;
-    let mut driver = Driver::new(server, capacities.buffer_size, store, wakes, Vec::new());
+    let mut driver = Driver::new(server, &capacities, store, wakes, Vec::new());
     driver.adopt(OwnedFd::from(operator).into(), operator_link());
     driver.run().map_err(|died| Failure::new(died.to_string()))
 }

@@ -20,7 +20,8 @@ use std::time::{Duration, Instant as StdInstant, SystemTime};
 
 use async_io::Timer;
 use soqet_core::id::ConnId;
-use soqet_core::server::{Full, Link, Server};
+use soqet_core::memory::Capacities;
+use soqet_core::server::{Full, Link, Protocol, Server};
 use soqet_core::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -47,6 +48,9 @@ const ACCEPT_PAUSE_MS: u64 = 1_000;
 /// How often the log repeats that connections are turned away.
 const COMPLAIN_MS: u64 = 60_000;
 
+/// Connections that only the operator may take, so that a full server can still be told whom to disable.
+pub const OPERATORS: usize = 2;
+
 /// Drives a [`Server`] with sockets, a store and the clock.
 pub struct Driver<'a> {
     server: Server<'a>,
@@ -56,6 +60,8 @@ pub struct Driver<'a> {
     /// Indexed by [`ConnId::index`].
     connections: Vec<Option<Connection>>,
     open: usize,
+    /// How many may be open when a client comes.
+    clients: usize,
     /// Slots that were woken and not yet looked at.
     woken: VecDeque<u32>,
     /// Connections that the core named and that are neither idle nor blocked yet.
@@ -79,10 +85,10 @@ pub struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    /// A driver of a server whose longest line is `longest` bytes (`Capacities::buffer_size`). `wakes` must be what `store` wakes.
+    /// A driver of a server of these capacities, of whose connections [`OPERATORS`] are not for clients. `wakes` must be what `store` wakes.
     pub fn new(
         server: Server<'a>,
-        longest: usize,
+        capacities: &Capacities,
         store: Handle,
         wakes: Arc<Wakes>,
         listeners: Vec<Listener>,
@@ -94,12 +100,13 @@ impl<'a> Driver<'a> {
             listeners,
             connections: Vec::new(),
             open: 0,
+            clients: capacities.connections.saturating_sub(OPERATORS),
             woken: VecDeque::new(),
             writing: VecDeque::new(),
             backlog_next: false,
             paused: Vec::new(),
             input: vec![0; INPUT].into(),
-            output: vec![0; OUTPUT.max(longest)].into(),
+            output: vec![0; OUTPUT.max(capacities.buffer_size)].into(),
             started: StdInstant::now(),
             timer: Timer::never(),
             timer_at: None,
@@ -277,7 +284,12 @@ impl<'a> Driver<'a> {
     }
 
     fn take_in(&mut self, now: Instant, socket: socket2::Socket, link: Link, what: &str) {
-        let id = match self.server.open(now, link) {
+        let opened = if link.protocol == Protocol::Irc && self.open >= self.clients {
+            Err(Full::Connections)
+        } else {
+            self.server.open(now, link)
+        };
+        let id = match opened {
             Ok(id) => id,
             Err(full) => {
                 listen::turn_away(&socket, full.line());
@@ -328,7 +340,7 @@ struct Peer<'a>(&'a Link);
 impl std::fmt::Display for Peer<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0.protocol {
-            soqet_core::server::Protocol::Control => f.write_str("the operator"),
+            Protocol::Control => f.write_str("the operator"),
             _ => write!(
                 f,
                 "{}",

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use soqet_core::config::{Config, Rate};
 use soqet_core::memory::{Capacities, Owned};
 use soqet_core::server::{Link, Protocol, Server};
 
-use super::{Driver, Listener, Wakes, operator_link};
+use super::{Driver, Listener, OPERATORS, Wakes, operator_link};
 use crate::store::{Died, Handle, Sqlite};
 
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(20));
@@ -48,11 +48,10 @@ impl Rig {
                     },
                     ..Config::DEFAULT
                 };
-                let capacities = Capacities::for_connections(connections);
+                let capacities = Capacities::for_connections(connections + OPERATORS);
                 let mut memory = Owned::new(&capacities);
                 let server = Server::new(config, memory.borrow(), [7; 32]).unwrap();
-                let longest = capacities.buffer_size;
-                let mut driver = Driver::new(server, longest, store, wakes, listeners);
+                let mut driver = Driver::new(server, &capacities, store, wakes, listeners);
                 for socket in theirs {
                     socket.set_nonblocking(true).unwrap();
                     let link = Link {
@@ -156,10 +155,13 @@ fn who_does_not_read_is_held_back_and_loses_nothing() {
 }
 
 #[test]
-fn one_too_many_is_told_and_there_is_room_again_afterwards() {
+fn one_too_many_is_told_and_the_operator_still_gets_in() {
     let listener = Listener::irc("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.address().unwrap();
-    let (rig, []) = Rig::start(2, vec![listener]);
+    let folder = tempfile::tempdir().unwrap();
+    let door = folder.path().join("door");
+    let operators = Listener::control(UnixListener::bind(&door).unwrap()).unwrap();
+    let (rig, []) = Rig::start(2, vec![listener, operators]);
     let connect = || {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(PATIENCE).unwrap();
@@ -176,6 +178,11 @@ fn one_too_many_is_told_and_there_is_room_again_afterwards() {
     let mut text = String::new();
     connect().read_to_string(&mut text).unwrap();
     assert!(text.starts_with("ERROR :"), "{text}");
+    // But not the operator.
+    let mut operator = UnixStream::connect(&door).unwrap();
+    operator.set_read_timeout(PATIENCE).unwrap();
+    operator.write_all(b"ACCOUNT LIST\r\n").unwrap();
+    read_to(&mut BufReader::new(operator), "ACCOUNT END");
     drop(one);
     // The server learns of it in its own time.
     while !served(&mut connect()) {}
