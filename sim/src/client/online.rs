@@ -24,7 +24,13 @@ impl Client {
         };
         session.stage = Stage::Online;
         session.since = context.now;
-        session.screen.login_order = context.oracle.ledger.count();
+        // What replay brings is counted per account: while one device is still coming, another may have been given a private message.
+        let certain = self.role.sole || session.has("draft/chathistory");
+        session.screen.login_order = if certain {
+            context.oracle.ledger.count()
+        } else {
+            u64::MAX
+        };
         if session.has("draft/chathistory") {
             let people = self.role.people.join(",");
             self.say(&format!("MONITOR + {people}"));

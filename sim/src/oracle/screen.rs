@@ -38,7 +38,7 @@ pub struct View {
 pub struct Screen {
     /// Its channels.
     pub views: BTreeMap<ChannelId, View>,
-    /// How many commits there were when the login was complete.
+    /// How many commits there were when the login was complete: private messages are shown from there on.
     pub login_order: u64,
 }
 
