@@ -421,6 +421,10 @@ impl Server<'_> {
     /// Remembers that a connection's replies must wait until this entry of its own is sent.
     fn note_own(&mut self, c: u32, ch: u32, seq: Seq) {
         if let Some(t) = self.attachment_of(c, ch) {
+            if self.attachments[t].intro.is_linked() || self.conns[c].job.introduces(t) {
+                // It comes after the introduction, for which nothing must wait.
+                return;
+            }
             let attachment = &mut self.attachments[t];
             let owed_before = attachment.own > attachment.seen;
             attachment.own = attachment.own.max(seq);

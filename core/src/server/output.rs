@@ -305,18 +305,16 @@ impl Server<'_> {
         let (c, ch) = (self.attachments[t].conn, self.attachments[t].channel);
         self.attachments[t].cursor = self.history.tail(ch);
         self.attachments[t].gap = true;
-        // Own entries in the gap are never echoed: nothing waits for them any longer.
-        let own = self.attachments[t].own;
+        // Own entries in the gap are never echoed, and those after it come after the introduction: replies wait for neither, or the
+        // introduction would wait for what only it lets through.
+        let own = core::mem::take(&mut self.attachments[t].own);
+        if own > self.attachments[t].seen {
+            self.conns[c].owed = self.conns[c].owed.saturating_sub(1);
+        }
         let kept = self
             .history
             .first_seq(ch)
             .unwrap_or(Seq(self.channels[ch].last.0 + 1));
-        if own < kept {
-            self.attachments[t].own = Seq(0);
-            if own > self.attachments[t].seen {
-                self.conns[c].owed = self.conns[c].owed.saturating_sub(1);
-            }
-        }
         self.drop_echoes(c, ch, Seq(kept.0.saturating_sub(1)));
         self.conns[c]
             .members_of
