@@ -229,10 +229,11 @@ impl Client {
             .filter_map(|room| Some((room, context.tables.room(room)?)));
         let mut targets = BTreeSet::new();
         for (name, channel) in rooms.chain(directs) {
+            let kept = context.kept(channel.row.id);
             let truth: BTreeSet<Seq> = channel
                 .entries
                 .iter()
-                .filter(|entry| entry.kind.is_message())
+                .filter(|entry| entry.kind.is_message() && entry.seq >= kept)
                 .map(|entry| entry.seq)
                 .collect();
             if !truth.is_empty() {

@@ -242,10 +242,7 @@ fn judge(
     if !places.is_sorted_by(|a, b| a.1 < b.1) {
         return Err(format!("not in order: {places:?}"));
     }
-    let kept = context
-        .tables
-        .channel(channel)
-        .map_or(Seq::NONE, |c| c.row.first);
+    let kept = context.kept(channel);
     let hole = |after: Seq, before: Seq| {
         ledger
             .messages(channel, after, before)

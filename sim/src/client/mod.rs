@@ -41,6 +41,8 @@ pub struct Context<'a> {
     pub gaps: u64,
     /// Messages a page may have, by the server's configuration.
     pub page: u16,
+    /// Entries a channel keeps, by the server's configuration.
+    pub keep: u32,
     /// Messages replayed, by the server's configuration.
     pub replay: u16,
     /// Whether the store may fail reads for good, so that a replay has holes.
@@ -56,6 +58,14 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// The oldest place of a channel that must still be shown: a store may keep more than the limit for a while.
+    fn kept(&self, channel: ChannelId) -> Seq {
+        self.tables.channel(channel).map_or(Seq::NONE, |channel| {
+            let limit = Seq((channel.row.last.0 + 1).saturating_sub(u64::from(self.keep)));
+            channel.row.first.max(limit)
+        })
+    }
+
     fn explain(&mut self, text: String) {
         self.trace.words(self.now, text);
     }

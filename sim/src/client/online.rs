@@ -332,10 +332,7 @@ impl Client {
             .messages(channel, soqet_core::id::Seq(seq.0 - 1), last)
             .count();
         // What the store no longer keeps cannot be replayed.
-        let kept = context
-            .tables
-            .channel(channel)
-            .map_or(last, |c| c.row.first);
+        let kept = context.kept(channel);
         if let Some(hole) = missed
             && hole >= kept
             && since < usize::from(context.replay)

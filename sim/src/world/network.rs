@@ -47,6 +47,7 @@ macro_rules! context {
             failed_logins: 0,
             gaps: 0,
             page: $world.plan.config.page,
+            keep: $world.plan.config.history,
             replay: $world.plan.config.replay,
             reads_fail: $world.plan.faults.refuse_reads > 0,
             crashes: $world.counts.crashes,
