@@ -70,7 +70,7 @@ pub struct Common {
 /// Options of `serve` before the command or without one.
 #[derive(Args, Debug, Default)]
 pub struct ServeFromEnvironment {
-    /// Address and port for IRC clients; may be given several times [default: [::]:6667, which is every address of this computer]
+    /// Address and port for IRC clients; may be given several times [default: port 6667 of every address of this computer]
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
@@ -88,7 +88,7 @@ pub struct ServeFromEnvironment {
 /// Options of `serve` behind the command.
 #[derive(Args, Debug, Default)]
 pub struct Serve {
-    /// Address and port for IRC clients; may be given several times [default: [::]:6667, which is every address of this computer]
+    /// Address and port for IRC clients; may be given several times [default: port 6667 of every address of this computer]
     /// [env: SOQET_IRC]
     #[arg(long, value_name = "ADDRESS:PORT", value_delimiter = ',')]
     pub irc: Vec<ListenAddress>,

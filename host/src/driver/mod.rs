@@ -1,7 +1,7 @@
 //! The event loop: one task on one thread owns the core and all sockets. Every pass accepts, reads what woke, hands the store's answers
 //! to the core and its new work to the store, then writes to whoever has output.
 //!
-//! A pass is bounded: after [`WRITES`] writes it looks at reads again, or a burst to thousands of members would stall everybody else.
+//! A pass is bounded: after so many writes it looks at reads again, or a burst to thousands of members would stall everybody else.
 //! A connection owns no buffer. Output is rendered into one shared buffer and written at once; only when the socket is full does the
 //! driver wait for it. Input is read into another; what the core does not take yet is kept, and the socket is not read until it has.
 

@@ -72,9 +72,13 @@ impl Writer {
         }
         self.run("COMMIT").map_err(|error| {
             answers.truncate(start);
-            // A disk that is full refused to take the log's last record, the one that commits. After any other error, say of
-            // fsync, that record may be in the file, and would be honoured if the machine stopped right now.
-            let refused = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+            // A disk that is full, or a file at its limit (EFBIG is a failed write to SQLite), refused to take the log's last
+            // record, the one that commits. After any other error, say of fsync, that record may be in the file, and would be
+            // honoured if the machine stopped right now.
+            let refused = error.sqlite_error().is_some_and(|e| {
+                e.code == ErrorCode::DiskFull
+                    || e.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE
+            });
             Failure {
                 undone: self.roll_back() && refused,
                 error,
