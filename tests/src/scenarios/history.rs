@@ -238,6 +238,10 @@ fn kept_entries_are_bounded(world: &mut dyn World) {
         ann.send(format_args!("PRIVMSG #room :{n:04}"));
     }
     ann.expect_text("1999");
+    // What is in memory does not count: a limit is on what is kept.
+    world.restart();
+    let mut ann = world.login("ann");
+    ann.fence();
     let mut kept = Vec::new();
     let mut page = ann.history("LATEST #room * 100");
     while let Some(first) = page.iter().find(|l| l.is("PRIVMSG")).cloned() {
