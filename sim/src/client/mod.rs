@@ -229,11 +229,13 @@ impl Client {
         self.act_at = now + self.draw.between(300, 3_000);
     }
 
-    /// The server ended the connection, and everything it sent was read.
-    pub fn ended(&mut self, context: &mut Context<'_>) {
+    /// The server ended the connection, and everything it sent was read. `alone` tells that the server takes no earlier connection of
+    /// it for open, to which it would deliver too.
+    pub fn ended(&mut self, alone: bool, context: &mut Context<'_>) {
         if let Some(session) = self.session.take() {
             self.keep_place(&session, context);
         }
+        self.resume = self.resume.take().filter(|_| alone);
         self.act_at = context.now + self.draw.between(50, 2_000);
     }
 

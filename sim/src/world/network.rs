@@ -21,6 +21,8 @@ pub(super) struct Link {
     pub flagged: bool,
     /// Its server crashed.
     broken: bool,
+    /// When it was opened, the server held no other connection of its client.
+    alone: bool,
     inward: Pipe,
     outward: Pipe,
 }
@@ -204,7 +206,9 @@ impl World {
                         capacity: self.draw.size(300, self.plan.wire.capacity),
                         ..self.plan.wire
                     };
+                    let alone = !self.links.iter().any(|link| link.client == id);
                     self.links.push(Link {
+                        alone,
                         client: id,
                         conn: Some(conn),
                         held: true,
@@ -381,6 +385,7 @@ impl World {
             let Some(client) = self.clients.get_mut(id).filter(|c| c.reads_from <= now) else {
                 continue;
             };
+            let alone = link.alone;
             let mut context = context!(self);
             while link.outward.unread() > 0 {
                 let limit = self.draw.size(1, 4_000);
@@ -398,7 +403,7 @@ impl World {
                 if link.broken {
                     client.broke(now);
                 } else {
-                    client.ended(&mut context);
+                    client.ended(alone, &mut context);
                 }
             }
             let (gaps, failed) = (context.gaps, context.failed_logins);
