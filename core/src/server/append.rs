@@ -633,8 +633,8 @@ impl Server<'_> {
         self.unstall();
     }
 
-    /// The echoes of a connection in a channel up to that place are sent.
-    pub(super) fn drop_echoes(&mut self, c: u32, ch: u32, seen: Seq) {
+    /// The echoes of a connection in a channel up to that place are sent, or `lost` in a gap: then a label is acknowledged instead.
+    pub(super) fn drop_echoes(&mut self, c: u32, ch: u32, seen: Seq, lost: bool) {
         let mut next = self.conns[c].appends.front();
         while let Some(n) = next {
             next = List::<2>::next(&self.appends, n);
@@ -642,13 +642,11 @@ impl Server<'_> {
                 && let Stage::Echo(seq) = self.appends[n].stage
                 && seq <= seen
             {
-                if !self.appends[n].label.is_empty()
-                    && matches!(
-                        self.appends[n].kind,
-                        Some(Kind::Privmsg | Kind::Notice | Kind::Tagmsg)
-                    )
-                    && !self.conns[c].caps.contains(Caps::ECHO_MESSAGE)
-                {
+                let unechoed = matches!(
+                    self.appends[n].kind,
+                    Some(Kind::Privmsg | Kind::Notice | Kind::Tagmsg)
+                ) && !self.conns[c].caps.contains(Caps::ECHO_MESSAGE);
+                if !self.appends[n].label.is_empty() && (lost || unechoed) {
                     self.appends[n].stage = Stage::Acknowledge;
                     self.wake(c);
                 } else {

@@ -460,7 +460,7 @@ impl Server<'_> {
             .attachments
             .remove(&mut self.attachments, t);
         self.attachments.remove(t);
-        self.drop_echoes(c, ch, Seq(u64::MAX));
+        self.drop_echoes(c, ch, Seq(u64::MAX), true);
         self.stop_intro(c, t);
     }
 

@@ -287,7 +287,7 @@ impl Server<'_> {
     }
 
     /// Moves what a cursor has seen, and with it what replies wait for.
-    fn set_seen(&mut self, t: u32, seen: Seq) {
+    pub(super) fn set_seen(&mut self, t: u32, seen: Seq) {
         let attachment = &mut self.attachments[t];
         let owed = attachment.own > attachment.seen;
         attachment.seen = seen;
@@ -315,7 +315,7 @@ impl Server<'_> {
             .history
             .first_seq(ch)
             .unwrap_or(Seq(self.channels[ch].last.0 + 1));
-        self.drop_echoes(c, ch, Seq(kept.0.saturating_sub(1)));
+        self.drop_echoes(c, ch, Seq(kept.0.saturating_sub(1)), true);
         self.conns[c]
             .members_of
             .dirty
@@ -374,7 +374,7 @@ impl Server<'_> {
                 attachment.until,
             )
         };
-        self.drop_echoes(c, ch, seen);
+        self.drop_echoes(c, ch, seen, false);
         if !self.fetches_history(c) && self.members[m].delivered < seen {
             self.members[m].delivered = seen;
             self.touch_member(now, m);

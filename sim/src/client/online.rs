@@ -132,6 +132,10 @@ impl Client {
                             .oracle
                             .failed(said, &format!("{} {}", line.command, line.params.join(" ")));
                     }
+                    // The echo itself was left out in a gap.
+                    None if lines.iter().any(|line| line.command == "ACK") => {
+                        context.oracle.acked(said, None);
+                    }
                     None if echo => context.oracle.object(format!(
                         "{}: message {said} was answered with neither echo nor refusal: {lines:?}",
                         self.role.nick

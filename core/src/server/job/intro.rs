@@ -57,6 +57,10 @@ impl Server<'_> {
             if self.members[m].delivered < told {
                 self.members[m].delivered = told;
             }
+            if self.attachments[t].seen < told {
+                // Should it be lapped again before its next entry, nothing is told twice.
+                self.set_seen(t, told);
+            }
         }
         if !self.history.at_head(ch, self.attachments[t].cursor) {
             self.conns[c]
