@@ -120,9 +120,21 @@ pub struct Sizes {
     pub blocks_per_channel: usize,
 }
 
-/// Declares [`Memory`] and [`Owned`] from one list of tables: name, type, and how many for given [`Capacities`].
+#[cfg(feature = "alloc")]
+fn fresh<T: Default>(count: usize) -> alloc::vec::Vec<T> {
+    core::iter::repeat_with(T::default).take(count).collect()
+}
+
+/// Bytes that the system gives zeroed, and that cost nothing until they are used.
+#[cfg(feature = "alloc")]
+fn zeroed(count: usize) -> alloc::vec::Vec<u8> {
+    alloc::vec![0; count]
+}
+
+/// Declares [`Memory`] and [`Owned`] from one list of tables: name, type, how it is made on a heap, and how many for given
+/// [`Capacities`].
 macro_rules! memory {
-    ($($(#[$doc:meta])* $name:ident: $type:ty = |$c:ident| $count:expr;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $make:ident |$c:ident| $count:expr;)*) => {
         /// The memory a server borrows.
         pub struct Memory<'a> {
             $($(#[$doc])* pub $name: &'a mut [$type],)*
@@ -142,7 +154,7 @@ macro_rules! memory {
             /// Allocates for these capacities.
             pub fn new(capacities: &Capacities) -> Self {
                 Self {
-                    $($name: { let $c = capacities; core::iter::repeat_with(Default::default).take($count).collect() },)*
+                    $($name: { let $c = capacities; $make($count) },)*
                     sizes: capacities.sizes(),
                 }
             }
@@ -164,59 +176,59 @@ macro_rules! memory {
 
 memory! {
     /// Connections.
-    conns: Slot<Conn> = |c| c.connections;
+    conns: Slot<Conn> = fresh |c| c.connections;
     /// Their addresses.
-    addresses: Cell = |c| c.connections * 2 + 1;
+    addresses: Cell = fresh |c| c.connections * 2 + 1;
     /// Their deadlines.
-    timers: Timer = |c| c.connections;
+    timers: Timer = fresh |c| c.connections;
     /// Accounts.
-    accounts: Slot<Account> = |c| c.accounts;
+    accounts: Slot<Account> = fresh |c| c.accounts;
     /// Accounts by name.
-    account_names: Cell = |c| c.accounts * 2 + 1;
+    account_names: Cell = fresh |c| c.accounts * 2 + 1;
     /// Accounts by id.
-    account_ids: Cell = |c| c.accounts * 2 + 1;
+    account_ids: Cell = fresh |c| c.accounts * 2 + 1;
     /// Channels.
-    channels: Slot<Channel> = |c| c.channels;
+    channels: Slot<Channel> = fresh |c| c.channels;
     /// Channels by name or accounts.
-    channel_keys: Cell = |c| c.channels * 2 + 1;
+    channel_keys: Cell = fresh |c| c.channels * 2 + 1;
     /// Channels by id.
-    channel_ids: Cell = |c| c.channels * 2 + 1;
+    channel_ids: Cell = fresh |c| c.channels * 2 + 1;
     /// Memberships.
-    members: Slot<Member> = |c| c.members;
+    members: Slot<Member> = fresh |c| c.members;
     /// Cursors.
-    attachments: Slot<Attachment> = |c| c.attachments;
+    attachments: Slot<Attachment> = fresh |c| c.attachments;
     /// Bans.
-    bans: Slot<Ban> = |c| c.bans;
+    bans: Slot<Ban> = fresh |c| c.bans;
     /// Watched names.
-    watches: Slot<Watch> = |c| c.watches;
+    watches: Slot<Watch> = fresh |c| c.watches;
     /// Watches by name.
-    watch_names: Cell = |c| c.watches * 2 + 1;
+    watch_names: Cell = fresh |c| c.watches * 2 + 1;
     /// Store requests.
-    requests: Slot<Request> = |c| c.requests;
+    requests: Slot<Request> = fresh |c| c.requests;
     /// Requests by what they ask.
-    request_index: Cell = |c| c.requests * 2 + 1;
+    request_index: Cell = fresh |c| c.requests * 2 + 1;
     /// Entries on their way through the store.
-    appends: Slot<Append> = |c| c.appends;
+    appends: Slot<Append> = fresh |c| c.appends;
     /// Logins in progress.
-    credentials: Slot<Credential> = |c| c.handshakes;
+    credentials: Slot<Credential> = fresh |c| c.handshakes;
     /// Rates.
-    throttles: Throttle = |c| c.throttles;
+    throttles: Throttle = fresh |c| c.throttles;
     /// Line buffers.
-    lines: u8 = |c| c.buffers * c.buffer_size;
+    lines: u8 = zeroed |c| c.buffers * c.buffer_size;
     /// Reply buffers.
-    replies: u8 = |c| c.buffers * c.buffer_size;
+    replies: u8 = zeroed |c| c.buffers * c.buffer_size;
     /// Bodies of entries, SASL messages.
-    bodies: u8 = |c| (c.appends + c.handshakes) * c.buffer_size;
+    bodies: u8 = zeroed |c| (c.appends + c.handshakes) * c.buffer_size;
     /// Staging blocks.
-    pages: u8 = |c| c.pages * c.page_size;
+    pages: u8 = zeroed |c| c.pages * c.page_size;
     /// Rings.
-    logs: Log = |c| c.channels;
+    logs: Log = fresh |c| c.channels;
     /// History blocks.
-    blocks: Block = |c| c.blocks;
+    blocks: Block = fresh |c| c.blocks;
     /// Who pays for blocks.
-    payers: Payer = |c| c.blocks + 1;
+    payers: Payer = fresh |c| c.blocks + 1;
     /// Bytes of the blocks.
-    history: u8 = |c| c.blocks * c.block_size;
+    history: u8 = zeroed |c| c.blocks * c.block_size;
 }
 
 impl Capacities {
