@@ -48,6 +48,8 @@ pub struct Account {
     /// Welcomed connections.
     pub(super) conns: List<3>,
     pub(super) online: u16,
+    /// Others were told, or are being told, that it is online.
+    pub(super) announced: bool,
     /// Of these, how many are away.
     pub(super) away_conns: u16,
     /// Holds the slot although nobody is online: half-done removals and markers still to be written.

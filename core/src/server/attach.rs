@@ -612,6 +612,7 @@ impl Server<'_> {
             return;
         }
         self.accounts[a].away.clear();
+        self.accounts[a].announced = false;
         self.presence_changed(a);
         if self.accounts[a].flags.contains(AccountFlags::GUEST) {
             self.begin_removal(a);

@@ -1085,7 +1085,8 @@ impl Server<'_> {
             }
             Loaded::By(other) if other != c => false,
             Loaded::By(_) | Loaded::Yes => {
-                let first = self.accounts[a].loaded != Loaded::Yes || self.accounts[a].online == 1;
+                // Not by the count: a second device may have come while the memberships of the first were loaded.
+                let first = !core::mem::replace(&mut self.accounts[a].announced, true);
                 self.accounts[a].loaded = Loaded::Yes;
                 let mut next = self.accounts[a].members.front();
                 while let Some(m) = next {
