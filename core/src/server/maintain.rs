@@ -40,7 +40,14 @@ impl Server<'_> {
     fn timer(&mut self, now: Instant, c: u32) {
         let ping = u64::from(self.config.ping_ms);
         let conn = &self.conns[c];
-        if !conn.is_welcomed() && conn.protocol == super::Protocol::Irc {
+        if conn.closing {
+            // It was told, and does not even read that.
+            self.conns[c].reply.start = self.conns[c].reply.end;
+            self.conns[c].tail.start = self.conns[c].tail.end;
+            self.conns[c].sending = false;
+            self.wake(c);
+            self.timers.set(c, now + ping);
+        } else if !conn.is_welcomed() && conn.protocol == super::Protocol::Irc {
             let end = conn.opened + u64::from(self.config.login_ms);
             if end <= now {
                 self.close_with_error(c, "You did not log in in time");
@@ -48,13 +55,6 @@ impl Server<'_> {
             } else {
                 self.timers.set(c, end);
             }
-        } else if conn.closing {
-            // It was told, and does not even read that.
-            self.conns[c].reply.start = self.conns[c].reply.end;
-            self.conns[c].tail.start = self.conns[c].tail.end;
-            self.conns[c].sending = false;
-            self.wake(c);
-            self.timers.set(c, now + ping);
         } else if conn.waiting_on.is_some() || conn.unstored > 0 || conn.awaiting || conn.page_asked
         {
             // The store lets it wait: that is not its fault.
