@@ -335,11 +335,19 @@ impl Client {
         let since = ledger
             .messages(channel, soqet_core::id::Seq(seq.0 - 1), last)
             .count();
+        // A replay is not cut inside a millisecond, but before it.
+        let before_it = ledger.messages(channel, before, seq).next_back();
+        let run = before_it.map_or(0, |edge| {
+            ledger
+                .messages(channel, before, seq)
+                .filter(|noted| noted.entry.time == edge.entry.time)
+                .count()
+        });
         // What the store no longer keeps cannot be replayed.
         let kept = context.kept(channel);
         if let Some(hole) = missed
             && hole >= kept
-            && since < usize::from(context.replay)
+            && since + run <= usize::from(context.replay)
             && !context.reads_fail
         {
             context.oracle.object(format!(
