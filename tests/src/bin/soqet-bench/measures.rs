@@ -422,6 +422,9 @@ fn registrations() -> String {
 fn deaf() -> String {
     let mut bench = Bench::start(200);
     let mut rooms = Rooms::open(&mut bench, Talk::one_room(100, 10));
+    // As long without it, so that what grows is the deaf member's doing.
+    rooms.talk(&mut bench);
+    rooms.settle();
     let address = bench.server().irc;
     let mut deaf = Swarm::new();
     login::register(&mut deaf, address, "deaf", 1);
