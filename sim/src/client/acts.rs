@@ -178,10 +178,12 @@ impl Client {
 
     fn look_around(&mut self, context: &mut Context<'_>) {
         let room = self.some_room();
-        let modern = self
-            .session
-            .as_ref()
-            .is_some_and(|s| s.has("draft/chathistory"));
+        // Who also asks for history in odd ways could not tell the answers apart.
+        let modern = self.role.behaviour != Behaviour::Rubbish
+            && self
+                .session
+                .as_ref()
+                .is_some_and(|s| s.has("draft/chathistory"));
         match (self.draw.below(10), room) {
             (0..4, Some(room)) if modern => {
                 let single = self.draw.chance(500);
@@ -294,7 +296,8 @@ impl Client {
                 "CHATHISTORY BETWEEN {somebody} msgid=zzz timestamp=never -1"
             )),
             11 => self.say(&format!("JOIN #{}", "r".repeat(size / 30))),
-            12 => self.say(&format!("NICK {somebody}")),
+            // Before the login it would become somebody else in earnest.
+            12 if self.is_online() => self.say(&format!("NICK {somebody}")),
             13 => {
                 self.say("AUTHENTICATE PLAIN");
                 self.say("AUTHENTICATE AGFsaWNlAHdyb25n");
