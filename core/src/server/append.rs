@@ -3,16 +3,12 @@
 
 use super::Server;
 use super::account::Removal;
-use super::channel::{self, Append, Effect as Brings, Shape, Stage};
+use super::channel::{self, Append, Effect as Brings, Stage};
 use super::conn::Memo;
 use super::request::retry_pause;
-use crate::id::{AccountId, MsgId, Seq, Ticket, TicketKind};
+use crate::id::{MsgId, Seq, Ticket, TicketKind};
 use crate::irc::caps::Caps;
-use crate::name::{Nick, RoomName};
-use crate::store::{
-    self, AccountFlags, Change, Effect, Entry, Kind, MemberFlags, MemberRecord, Operation, Outcome,
-    Reason,
-};
+use crate::store::{self, AccountFlags, Change, Effect, Entry, Kind, Operation, Outcome, Reason};
 use crate::tables::{List, NIL};
 use crate::text::Text;
 use crate::time::Instant;
@@ -98,7 +94,7 @@ impl Server<'_> {
         true
     }
 
-    fn stall(&mut self, c: u32) -> bool {
+    pub(super) fn stall(&mut self, c: u32) -> bool {
         if c != NIL {
             self.stalled.push_back(&mut self.conns, c);
         }
@@ -106,7 +102,7 @@ impl Server<'_> {
     }
 
     /// Holds back, or lets go, what must not overtake a change of state.
-    fn hold(&mut self, ch: u32, brings: &Brings, kind: Kind, on: bool) {
+    pub(super) fn hold(&mut self, ch: u32, brings: &Brings, kind: Kind, on: bool) {
         match *brings {
             Brings::None | Brings::Topic => {}
             Brings::Modes { .. } | Brings::Ban(_) | Brings::Unban(_) => self.channels[ch].held = on,
@@ -132,7 +128,7 @@ impl Server<'_> {
         }
     }
 
-    fn next_msgid(&mut self, unix: u64) -> MsgId {
+    pub(super) fn next_msgid(&mut self, unix: u64) -> MsgId {
         use rand_chacha::rand_core::Rng;
         let fresh = (unix << 22) | u64::from(self.rng.next_u32() >> 12);
         self.last_msgid = fresh.max(self.last_msgid + 1);
@@ -245,317 +241,7 @@ impl Server<'_> {
         })
     }
 
-    /// Publishes what the store has given the next places. Places are contiguous, so what is missing before an entry is known to come.
-    fn publish_in_order(&mut self, ch: u32) {
-        loop {
-            let wanted = Seq(self.channels[ch].last.0 + 1);
-            let mut next = self.channels[ch].appends.front();
-            let mut found = None;
-            while let Some(n) = next {
-                match self.appends[n].stage {
-                    Stage::Held { seq, time } if seq == wanted => {
-                        found = Some((n, time));
-                        break;
-                    }
-                    // A place already published: the store answered twice. Drop the second.
-                    Stage::Held { seq, .. } if seq < wanted => {
-                        found = Some((n, 0));
-                        break;
-                    }
-                    _ => next = List::<1>::next(&self.appends, n),
-                }
-            }
-            match found {
-                Some((n, 0)) => self.end_append(n, Memo::Done),
-                Some((n, time)) => self.publish(n, wanted, time),
-                None => return,
-            }
-        }
-    }
-
-    fn publish(&mut self, n: u32, seq: Seq, time: u64) {
-        let Append {
-            channel: ch,
-            effect,
-            body,
-            body_len,
-            conn,
-            guest,
-            ..
-        } = self.appends[n];
-        let kind = self.appends[n].kind.unwrap_or(Kind::Notice);
-        let sender = self.appends[n].sender;
-        let conn = conn.and_then(|handle| self.conns.resolve(handle));
-
-        self.channels[ch].last = seq;
-        self.channels[ch].last_time = time;
-        let keep = u64::from(self.config.history);
-        self.channels[ch].first = self.channels[ch]
-            .first
-            .max(Seq((seq.0 + 1).saturating_sub(keep).max(1)));
-
-        let bodies = self.bodies.lend();
-        let start = body as usize * self.bodies.size();
-        let bytes = bodies
-            .get(start..start + usize::from(body_len))
-            .unwrap_or_default();
-        let pushed = postcard::from_bytes::<Entry<'_>>(bytes)
-            .ok()
-            .and_then(|entry| {
-                let entry = Entry { seq, time, ..entry };
-                self.push_entry(ch, &entry, guest, false)
-            });
-        self.bodies.restore(bodies);
-
-        if let Some(cursor) = pushed {
-            self.attach_direct(ch, cursor);
-        }
-        self.apply(ch, kind, sender, seq, &effect);
-        self.flag_channel(ch);
-        if let Some(c) = conn {
-            self.note_own(c, ch, seq);
-        }
-        let echoes = matches!(kind, Kind::Privmsg | Kind::Notice | Kind::Tagmsg);
-        let label = !self.appends[n].label.is_empty();
-        let (wants_echo, attached) = conn.map_or((false, false), |c| {
-            (
-                self.conns[c].caps.contains(Caps::ECHO_MESSAGE),
-                self.attachment_of(c, ch).is_some(),
-            )
-        });
-        let stage = match conn {
-            Some(_) if echoes && !wants_echo && label => Some(Stage::Acknowledge),
-            Some(_) if attached && (label || (echoes && !wants_echo)) => Some(Stage::Echo(seq)),
-            _ => None,
-        };
-        // Without an echo the own message must still be known as such when the cursor passes it, so an acknowledged one is an echo first.
-        match (stage, conn) {
-            (Some(_), Some(c)) if attached => {
-                self.settle_append(n, Memo::Done);
-                self.appends[n].stage = Stage::Echo(seq);
-                self.wake(c);
-            }
-            (Some(stage), Some(c)) => {
-                self.settle_append(n, Memo::Done);
-                self.appends[n].stage = stage;
-                self.wake(c);
-            }
-            _ => self.end_append(n, Memo::Done),
-        }
-    }
-
-    /// Puts an entry into the ring.
-    pub(super) fn push_entry(
-        &mut self,
-        ch: u32,
-        entry: &Entry<'_>,
-        guest: bool,
-        transient: bool,
-    ) -> Option<crate::history::Cursor> {
-        let channel = &self.channels[ch];
-        let payer = match channel.shape {
-            Shape::Room { founder, .. } => founder,
-            Shape::Direct { .. } => entry.sender,
-        };
-        let room: RoomName;
-        let peer: Nick;
-        let target: &str = match &channel.shape {
-            Shape::Room { name, .. } => {
-                room = *name;
-                &room
-            }
-            Shape::Direct { .. } => {
-                peer = Text::truncated(channel.name_for(entry.sender));
-                &peer
-            }
-        };
-        let mut flags = crate::history::Flags::empty();
-        flags.set(crate::history::Flags::GUEST, guest);
-        flags.set(crate::history::Flags::TRANSIENT, transient);
-        self.history
-            .push(ch, payer, entry, target, self.config.server_name, flags)
-            .ok()
-    }
-
-    /// What is only typed now and kept nowhere goes straight into the ring.
-    pub(super) fn publish_transient(&mut self, now: Instant, a: u32, ch: u32, tags: &str) {
-        let unix = self.clock.unix(now);
-        let msgid = self.next_msgid(unix);
-        let account = &self.accounts[a];
-        let (sender, nick) = (account.id, account.name);
-        let guest = account.flags.contains(AccountFlags::GUEST);
-        let entry = Entry {
-            seq: self.channels[ch].last,
-            time: unix.max(self.channels[ch].last_time),
-            msgid,
-            kind: Kind::Tagmsg,
-            sender,
-            nick: &nick,
-            tags,
-            subject: "",
-            text: "",
-        };
-        if self.push_entry(ch, &entry, guest, true).is_some() {
-            self.flag_channel(ch);
-        }
-    }
-
-    /// Lets every reader of a channel know that there is something new.
-    pub(super) fn flag_channel(&mut self, ch: u32) {
-        if self.channels[ch].flagged {
-            return;
-        }
-        let mut next = self.channels[ch].attachments.front();
-        while let Some(t) = next {
-            next = List::<1>::next(&self.attachments, t);
-            let c = self.attachments[t].conn;
-            self.conns[c]
-                .members_of
-                .dirty
-                .push_back(&mut self.attachments, t);
-            self.wake(c);
-        }
-        self.channels[ch].flagged = true;
-    }
-
-    /// Remembers that a connection's replies must wait until this entry of its own is sent.
-    fn note_own(&mut self, c: u32, ch: u32, seq: Seq) {
-        if let Some(t) = self.attachment_of(c, ch) {
-            if self.attachments[t].intro.is_linked() || self.conns[c].job.introduces(t) {
-                // It comes after the introduction, for which nothing must wait.
-                return;
-            }
-            let attachment = &mut self.attachments[t];
-            let owed_before = attachment.own > attachment.seen;
-            attachment.own = attachment.own.max(seq);
-            if !owed_before && attachment.own > attachment.seen {
-                self.conns[c].owed += 1;
-            }
-        }
-    }
-
-    /// What an entry changes, now that it is stored.
-    fn apply(&mut self, ch: u32, kind: Kind, sender: AccountId, seq: Seq, brings: &Brings) {
-        match *brings {
-            Brings::None | Brings::Topic => {}
-            Brings::Modes {
-                modes: new_modes,
-                key: new_key,
-                limit: new_limit,
-            } => {
-                if let Shape::Room {
-                    modes, key, limit, ..
-                } = &mut self.channels[ch].shape
-                {
-                    (*modes, *key, *limit) = (new_modes, new_key, new_limit);
-                }
-            }
-            Brings::Ban(mask) => {
-                let by = self
-                    .account_by_id(sender)
-                    .map(|a| self.accounts[a].name)
-                    .unwrap_or_default();
-                let time = self.channels[ch].last_time;
-                self.remove_ban(ch, &mask);
-                self.install_ban(ch, &mask, &by, time);
-            }
-            Brings::Unban(mask) => {
-                self.remove_ban(ch, &mask);
-            }
-            Brings::Member {
-                account,
-                flags,
-                read,
-            } => {
-                self.channels[ch].roster = self.channels[ch].roster.wrapping_add(1);
-                if let Shape::Room { members, .. } = &mut self.channels[ch].shape {
-                    match kind {
-                        Kind::Join => *members += 1,
-                        Kind::Part | Kind::Kick => *members = members.saturating_sub(1),
-                        _ => {}
-                    }
-                }
-                let Some(a) = self.account_by_id(account) else {
-                    return;
-                };
-                if kind == Kind::Part && self.accounts[a].removal == Removal::Leaving {
-                    self.accounts[a].removal = Removal::Next;
-                }
-                match (self.member_of(a, ch), kind) {
-                    (Some(m), Kind::Part | Kind::Kick) => self.leave(m, seq),
-                    (None, Kind::Join) => {
-                        let record = MemberRecord {
-                            flags: flags.bits(),
-                            read,
-                            ..MemberRecord::default()
-                        };
-                        match self.install_member(a, ch, &record) {
-                            Some(m) => {
-                                self.members[m].delivered = seq;
-                                self.attach_devices(m);
-                            }
-                            None => self.close_account(
-                                a,
-                                "The server has no room for another membership of yours",
-                            ),
-                        }
-                    }
-                    (Some(m), Kind::Join) => {
-                        self.members[m].flags = flags;
-                        self.members[m].delivered = self.members[m].delivered.max(seq);
-                        self.stay_after_all(m);
-                        self.attach_devices(m);
-                    }
-                    (Some(m), _) => self.members[m].flags = flags,
-                    (None, _) => {}
-                }
-            }
-        }
-    }
-
-    fn remove_ban(&mut self, ch: u32, mask: &str) {
-        let mut next = self.channels[ch].bans.front();
-        while let Some(b) = next {
-            next = List::<0>::next(&self.bans, b);
-            if crate::name::eq_folded(&self.bans[b].mask, mask) {
-                self.channels[ch].bans.remove(&mut self.bans, b);
-                self.channels[ch].bans_count -= 1;
-                self.bans.remove(b);
-            }
-        }
-    }
-
-    /// A membership ends: cursors stay until the entry that ends it is sent.
-    fn leave(&mut self, m: u32, seq: Seq) {
-        let ch = self.members[m].channel;
-        self.members[m].flags = MemberFlags::empty();
-        let mut waiting = false;
-        let mut next = self.channels[ch].attachments.front();
-        while let Some(t) = next {
-            next = List::<1>::next(&self.attachments, t);
-            if self.attachments[t].member == m {
-                self.attachments[t].until = Some(seq);
-                waiting = true;
-            }
-        }
-        if !waiting {
-            self.remove_member(m);
-        }
-    }
-
-    /// Joined again before the own leaving was sent everywhere: the cursors stay.
-    fn stay_after_all(&mut self, m: u32) {
-        let ch = self.members[m].channel;
-        let mut next = self.channels[ch].attachments.front();
-        while let Some(t) = next {
-            next = List::<1>::next(&self.attachments, t);
-            if self.attachments[t].member == m {
-                self.attachments[t].until = None;
-            }
-        }
-    }
-
-    fn append_refused(&mut self, n: u32, reason: Reason) {
+    pub(super) fn append_refused(&mut self, n: u32, reason: Reason) {
         if let Brings::Member { account, .. } = self.appends[n].effect
             && let Some(a) = self.account_by_id(account)
             && self.accounts[a].removal == Removal::Leaving
@@ -578,7 +264,7 @@ impl Server<'_> {
     }
 
     /// The store has answered for good: channel and connection no longer wait.
-    fn settle_append(&mut self, n: u32, memo: Memo) {
+    pub(super) fn settle_append(&mut self, n: u32, memo: Memo) {
         let Append {
             channel: ch,
             effect,
@@ -610,7 +296,7 @@ impl Server<'_> {
         self.unstall();
     }
 
-    fn end_append(&mut self, n: u32, memo: Memo) {
+    pub(super) fn end_append(&mut self, n: u32, memo: Memo) {
         self.settle_append(n, memo);
         self.release_append(n);
     }

@@ -11,7 +11,8 @@
 //! | `input` | bytes become lines; a line runs when nothing before it is unfinished, and runs *again* after what it waited for |
 //! | `login` | until an account is logged in to |
 //! | `command` | a function a command; those that need the store ask through `request` and are run again |
-//! | `append` | entries on their way through the store; published in the order of their places |
+//! | `append` | entries on their way through the store |
+//! | `publish` | stored entries enter the ring in the order of their places |
 //! | `attach` | which channels, members and cursors are in memory |
 //! | `output` | what a connection is to be sent, rendered when its socket has room, and taken back when it had less |
 //! | `job` | long answers, a line at a time |
@@ -30,6 +31,7 @@ mod login;
 mod maintain;
 mod output;
 mod presence;
+mod publish;
 mod reply;
 mod request;
 
