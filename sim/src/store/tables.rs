@@ -547,14 +547,15 @@ impl Tables {
         }
     }
 
+    /// The direct chats of an account in order of id, each with whom.
     fn directs_of(&self, account: AccountId) -> impl Iterator<Item = (&Channel, AccountId)> {
-        self.directs
-            .iter()
-            .filter(move |((a, b), _)| *a == account || *b == account)
-            .filter_map(move |((a, b), id)| {
-                let peer = if *a == account { *b } else { *a };
-                Some((self.channels.get(id)?, peer))
-            })
+        self.channels.values().filter_map(move |channel| {
+            let (a, b) = channel.row.direct;
+            if a.is_none() || (a != account && b != account) {
+                return None;
+            }
+            Some((channel, if a == account { b } else { a }))
+        })
     }
 }
 
