@@ -467,6 +467,11 @@ impl Server<'_> {
     /// Has a connection be told of a room from the start: JOIN, topic, names, and what it missed.
     pub(super) fn introduce(&mut self, t: u32) {
         let c = self.attachments[t].conn;
+        // Own entries not sent yet come after the introduction: nothing waits for them, or it would wait for what only it lets through.
+        let own = core::mem::take(&mut self.attachments[t].own);
+        if own > self.attachments[t].seen {
+            self.conns[c].owed = self.conns[c].owed.saturating_sub(1);
+        }
         self.conns[c]
             .members_of
             .intros
@@ -561,6 +566,7 @@ impl Server<'_> {
 
     /// A connection is gone: everything it held is given back.
     pub(super) fn drop_conn(&mut self, now: Instant, c: u32) {
+        self.forget_flight(c);
         self.end_job(c);
         self.release_credential(c);
         self.leave_address(c);

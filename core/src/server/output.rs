@@ -68,7 +68,8 @@ impl Server<'_> {
         }
         self.ready.remove(&mut self.conns, c);
         let mut used = 0;
-        for _ in 0..SILENT_ROUNDS {
+        let mut exhausted = false;
+        for round in 0..SILENT_ROUNDS {
             self.flight.count = 0;
             self.flight.total = 0;
             loop {
@@ -82,6 +83,7 @@ impl Server<'_> {
                 break;
             }
             // Sources moved on without a line: that needs nobody's consent.
+            exhausted = round + 1 == SILENT_ROUNDS;
             self.flight.conn = c;
             self.commit(now, c, 0);
         }
@@ -99,7 +101,17 @@ impl Server<'_> {
         if self.conns[c].job.wants_page() && self.may_reply(c) {
             self.ask_for_page(c);
         }
+        if exhausted {
+            self.wake(c);
+        }
         Sent::Idle
+    }
+
+    /// What was rendered for a connection that is gone was not sent.
+    pub(super) fn forget_flight(&mut self, c: u32) {
+        if self.flight.conn == c {
+            self.flight.conn = NIL;
+        }
     }
 
     pub(super) fn note(&mut self, source: Source, end: usize) {
@@ -305,12 +317,6 @@ impl Server<'_> {
         let (c, ch) = (self.attachments[t].conn, self.attachments[t].channel);
         self.attachments[t].cursor = self.history.tail(ch);
         self.attachments[t].gap = true;
-        // Own entries in the gap are never echoed, and those after it come after the introduction: replies wait for neither, or the
-        // introduction would wait for what only it lets through.
-        let own = core::mem::take(&mut self.attachments[t].own);
-        if own > self.attachments[t].seen {
-            self.conns[c].owed = self.conns[c].owed.saturating_sub(1);
-        }
         let kept = self
             .history
             .first_seq(ch)
@@ -477,7 +483,10 @@ impl Server<'_> {
                     end,
                 },
             ),
-            None => self.replies.give(scratch),
+            None => {
+                self.replies.give(scratch);
+                self.unstall();
+            }
         }
         if done > 0 {
             self.finalise(now, c, source);
@@ -546,6 +555,7 @@ impl Server<'_> {
         let set = self.tag_set(c);
         let account = self.account_id(c);
         let echo_wanted = self.conns[c].caps.contains(Caps::ECHO_MESSAGE);
+        let invites = self.conns[c].caps.contains(Caps::INVITE_NOTIFY);
         let (ch, mut cursor, seen, until) = {
             let attachment = &self.attachments[t];
             (
@@ -557,14 +567,17 @@ impl Server<'_> {
         };
         let (mut last, mut used, mut full) = (seen, 0, false);
         while let Some((view, next)) = self.history.read(ch, cursor) {
-            let echo = if view.sender == account {
+            let own = view.sender == account;
+            let echo = if own && !view.is_transient() {
                 self.echo_of(c, ch, view.seq)
             } else {
                 None
             };
             let shown = match view.kind {
+                // Which device typed is not known: to the account's own it is an echo.
+                Kind::Tagmsg if own && view.is_transient() => echo_wanted,
                 Kind::Privmsg | Kind::Notice | Kind::Tagmsg => echo_wanted || echo.is_none(),
-                Kind::Invite => false,
+                Kind::Invite => invites && !own,
                 _ => true,
             };
             let new = view.is_transient() || view.seq > seen;
@@ -636,6 +649,7 @@ impl Server<'_> {
                 *pending = Pending::default();
             }
         }
+        self.unstall();
         self.conns[c].sending = false;
         self.wake(c);
     }

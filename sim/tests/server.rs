@@ -1,0 +1,195 @@
+//! One server, driven call by call: what the simulated world meets too seldom, or never, because its host does everything right.
+
+use soqet_core::config::Config;
+use soqet_core::id::ConnId;
+use soqet_core::memory::{Capacities, Owned};
+use soqet_core::server::{Link, Protocol, Sent, Server};
+use soqet_core::time::Instant;
+use soqet_sim::draw::Draw;
+use soqet_sim::store::{Faults, Sabotage, Store};
+
+const CONFIG: Config<'static> = Config {
+    iterations: 4096,
+    derive_budget: 100_000,
+    ..Config::DEFAULT
+};
+
+/// A server on a store that answers at once, and its clock.
+struct Rig<'a> {
+    server: Server<'a>,
+    store: Store,
+    now: u64,
+    size: usize,
+}
+
+impl<'a> Rig<'a> {
+    fn new(memory: &'a mut Owned, capacities: &Capacities) -> Self {
+        let mut server = Server::new(CONFIG, memory.borrow(), [7; 32]).unwrap();
+        server.set_time(Instant(0), 1_800_000_000_000);
+        let mut rig = Self {
+            server,
+            store: Store::new(
+                Draw::new(1, 1),
+                Faults::default(),
+                Sabotage::None,
+                1_000_000,
+            ),
+            now: 0,
+            size: capacities.buffer_size,
+        };
+        rig.settle();
+        rig
+    }
+
+    /// Does all that can be done without sending anything. Tells whether there was anything to do.
+    fn settle(&mut self) -> bool {
+        for round in 0..10_000 {
+            let mut rest = true;
+            while let Some(effect) = self.server.poll(Instant(self.now)) {
+                rest = false;
+                self.store
+                    .submit(self.now, effect.ticket, &effect.operation);
+            }
+            while self.store.next_at().is_some_and(|at| at <= self.now) {
+                rest = false;
+                if let Some(due) = self.store.step(self.now) {
+                    self.server
+                        .complete(Instant(self.now), due.ticket, due.answer.outcome());
+                }
+            }
+            if rest {
+                return round > 0;
+            }
+        }
+        panic!("the server and its store never come to rest");
+    }
+
+    fn open(&mut self) -> ConnId {
+        let link = Link {
+            protocol: Protocol::Irc,
+            encrypted: false,
+            loopback: true,
+            address: [0; 16],
+        };
+        self.server.open(Instant(self.now), link).unwrap()
+    }
+
+    /// Lines arrive; nothing is sent.
+    fn say(&mut self, conn: ConnId, lines: &str) {
+        let taken = self
+            .server
+            .receive(Instant(self.now), conn, lines.as_bytes());
+        assert_eq!(taken, lines.len());
+        self.settle();
+    }
+
+    /// All that a connection is sent until there is nothing more.
+    fn hear(&mut self, conn: ConnId) -> String {
+        let mut buffer = vec![0; self.size];
+        let mut heard = String::new();
+        loop {
+            match self.server.transmit(Instant(self.now), conn, &mut buffer) {
+                Sent::Bytes(n) => {
+                    self.server.sent(Instant(self.now), conn, n);
+                    heard.push_str(std::str::from_utf8(&buffer[..n]).unwrap());
+                    self.settle();
+                }
+                Sent::Close => return heard + "CLOSE\r\n",
+                Sent::Idle if self.settle() => {}
+                Sent::Idle => return heard,
+            }
+        }
+    }
+
+    fn under_way(&self) -> (usize, usize) {
+        let counts = self.server.counts();
+        (counts.requests, counts.appends)
+    }
+
+    /// A registered account, online.
+    fn person(&mut self, name: &str, caps: &str) -> ConnId {
+        let conn = self.open();
+        self.say(
+            conn,
+            &format!("CAP REQ :{caps}\r\nNICK {name}\r\nUSER u 0 * :r\r\n"),
+        );
+        self.hear(conn);
+        self.say(conn, "REGISTER * * password1\r\n");
+        self.hear(conn);
+        self.say(conn, "CAP END\r\n");
+        let heard = self.hear(conn);
+        assert!(heard.contains(" 001 "), "{heard}");
+        conn
+    }
+}
+
+fn with(capacities: &Capacities, test: impl FnOnce(&mut Rig<'_>)) {
+    let mut memory = Owned::new(capacities);
+    test(&mut Rig::new(&mut memory, capacities));
+}
+
+#[test]
+fn a_room_told_again_waits_for_no_message_in_it() {
+    with(&Capacities::SMALL, |rig| {
+        let ann = rig.person("ann", "echo-message");
+        rig.say(ann, "JOIN #a\r\n");
+        rig.hear(ann);
+        rig.say(ann, "PRIVMSG #a :one\r\nJOIN #a\r\nPING two\r\n");
+        let heard = rig.hear(ann);
+        for part in ["JOIN #a", "PRIVMSG #a :one", " 366 ", "PONG"] {
+            assert!(heard.contains(part), "{part}: {heard}");
+        }
+    });
+}
+
+#[test]
+fn a_connection_may_go_between_transmit_and_sent() {
+    with(&Capacities::SMALL, |rig| {
+        let ann = rig.person("ann", "echo-message labeled-response batch");
+        let bob = rig.person("bob", "echo-message");
+        for conn in [ann, bob] {
+            rig.say(conn, "JOIN #a\r\n");
+            rig.hear(conn);
+        }
+        rig.hear(ann);
+        rig.say(ann, "@label=x PRIVMSG #a :one\r\n");
+        let mut buffer = [0; 1024];
+        assert!(matches!(
+            rig.server.transmit(Instant(0), ann, &mut buffer),
+            Sent::Bytes(_)
+        ));
+        rig.server.close(Instant(0), ann);
+        rig.settle();
+        assert!(rig.hear(bob).contains(":one"));
+        assert_eq!(rig.under_way(), (0, 0));
+    });
+}
+
+#[test]
+fn bans_of_several_pages_are_loaded_once() {
+    with(&Capacities::SMALL, |rig| {
+        let ann = rig.person("ann", "batch");
+        rig.say(ann, "JOIN #a\r\n");
+        for n in 0..Capacities::SMALL.bans {
+            rig.say(ann, &format!("MODE #a +b {n:040}!*@*\r\n"));
+            rig.hear(ann);
+        }
+        // The room goes out of memory when nobody is online, and others take its place.
+        rig.server.close(Instant(rig.now), ann);
+        rig.settle();
+        let bob = rig.person("bob", "batch");
+        for n in 0..Capacities::SMALL.channels {
+            rig.say(bob, &format!("JOIN #b{n}\r\nPART #b{n}\r\n"));
+            rig.hear(bob);
+        }
+        rig.say(bob, "MODE #a +b\r\n");
+        assert!(rig.hear(bob).contains(" 442 "));
+        rig.say(bob, "JOIN #a\r\nMODE #a +b\r\n");
+        let heard = rig.hear(bob);
+        assert_eq!(
+            heard.matches(" 367 ").count(),
+            Capacities::SMALL.bans,
+            "{heard}"
+        );
+    });
+}
