@@ -48,8 +48,9 @@ pub struct Channel {
     /// Every attachment knows that there is something new.
     pub(super) flagged: bool,
     pub(super) bans_count: u16,
-    /// Bans are being loaded, until then nobody joins.
+    /// Bans are being loaded, until then nobody joins; so far up to that id.
     pub(super) bans_loaded: bool,
+    pub(super) bans_after: u32,
     pub(super) members: List<1>,
     pub(super) attachments: List<1>,
     pub(super) bans: List<0>,
@@ -79,6 +80,7 @@ impl Default for Channel {
             flagged: false,
             bans_count: 0,
             bans_loaded: true,
+            bans_after: 0,
             members: List::default(),
             attachments: List::default(),
             bans: List::default(),

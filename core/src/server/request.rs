@@ -360,8 +360,10 @@ impl Server<'_> {
                     return;
                 }
             }
-            (What::Bans { channel, .. }, Outcome::Page { rows, more }) => {
-                self.bans_loaded(channel, rows, more)
+            (What::Bans { channel, after }, Outcome::Page { rows, more }) => {
+                if !self.bans_loaded(channel, after, rows, more) {
+                    self.memo_for_waiters(r, Memo::Refused(Reason::Full));
+                }
             }
             (What::FindMember(channel, account), Outcome::Member(member)) => {
                 let memo = match member {
@@ -510,7 +512,7 @@ impl Server<'_> {
         match self.install_channel(record) {
             Some(ch) if !self.channels[ch].bans_loaded => {
                 // Who waited runs again, finds the bans missing and waits for them.
-                self.ask_for_bans(ch, 0);
+                self.ask_for_bans(ch);
             }
             Some(_) => {}
             None => {
@@ -520,33 +522,40 @@ impl Server<'_> {
         true
     }
 
-    /// Asks for a room's bans; `None` when there is no slot.
-    pub(super) fn ask_for_bans(&mut self, ch: u32, after: u32) -> Option<u32> {
-        let channel = self.channels[ch].id;
-        self.request(What::Bans { channel, after })
+    /// Asks for the bans of a room that are not in memory yet; `None` when there is no slot.
+    fn ask_for_bans(&mut self, ch: u32) -> Option<u32> {
+        let what = self.bans_missing(ch);
+        self.request(what)
     }
 
-    fn bans_loaded(&mut self, channel: ChannelId, rows: &[u8], more: bool) {
+    pub(super) fn bans_missing(&self, ch: u32) -> What {
+        What::Bans {
+            channel: self.channels[ch].id,
+            after: self.channels[ch].bans_after,
+        }
+    }
+
+    /// Takes a page of bans. False when one finds no slot: the room is closed until there is, for it could be anybody's.
+    fn bans_loaded(&mut self, channel: ChannelId, after: u32, rows: &[u8], more: bool) -> bool {
         let Some(ch) = self.channel_by_id(channel) else {
-            return;
+            return true;
         };
-        if self.channels[ch].bans_loaded {
-            return;
+        if self.channels[ch].bans_loaded || self.channels[ch].bans_after != after {
+            return true;
         }
         let mut rows = rows;
-        let mut last = 0;
         while let Some(row) = next_row::<BanRow<'_>>(&mut rows) {
-            last = row.id;
-            // A ban that finds no slot still counts in the store; the room is then closed to newcomers, see `may_join`.
             if !self.install_ban(ch, row.mask, row.by, row.time) {
-                return;
+                return false;
             }
+            self.channels[ch].bans_after = row.id;
         }
-        if more {
-            self.ask_for_bans(ch, last);
+        if more && self.channels[ch].bans_after > after {
+            self.ask_for_bans(ch);
         } else {
             self.channels[ch].bans_loaded = true;
         }
+        true
     }
 
     fn member_found(

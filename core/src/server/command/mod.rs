@@ -174,20 +174,12 @@ impl Server<'_> {
         };
         if let Some(ch) = self.room_by_name(&folded) {
             if !self.channels[ch].bans_loaded {
-                return match self.ask_for_bans(ch, 0) {
-                    Some(_) => {
-                        let id = self.channels[ch].id;
-                        self.ask(
-                            c,
-                            What::Bans {
-                                channel: id,
-                                after: 0,
-                            },
-                        );
-                        Found::Wait
-                    }
-                    None => Found::Failed(Reason::Full),
-                };
+                if let Memo::Refused(reason) = self.conns[c].memo {
+                    return Found::Failed(reason);
+                }
+                let bans = self.bans_missing(ch);
+                self.ask(c, bans);
+                return Found::Wait;
             }
             return Found::Is(ch);
         }
