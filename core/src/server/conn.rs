@@ -122,8 +122,9 @@ pub struct Conn {
     pub(super) reply: Pending,
     pub(super) tail: Pending,
     pub(super) job: Job,
-    /// A page is on its way for the job.
+    /// A page is on its way for the job (into that block).
     pub(super) page_asked: bool,
+    pub(super) page_awaited: u32,
     /// The staging block that is its own: the job's, until the lines from it are sent.
     pub(super) page: u32,
 
@@ -225,6 +226,7 @@ impl Conn {
             tail: Pending::default(),
             job: Job::NONE,
             page_asked: false,
+            page_awaited: NIL,
             page: NIL,
             members_of: Attachments::default(),
             watches: List::default(),

@@ -375,7 +375,10 @@ impl Server<'_> {
         };
         let conn = self.conns.handle(c);
         match self.request(super::request::What::Page { conn, page }) {
-            Some(_) => self.conns[c].page_asked = true,
+            Some(_) => {
+                self.conns[c].page_asked = true;
+                self.conns[c].page_awaited = page;
+            }
             None => {
                 self.pages.give(page);
                 self.stalled.push_back(&mut self.conns, c);
@@ -398,7 +401,8 @@ impl Server<'_> {
         let Some(c) = self.conns.resolve(conn) else {
             return;
         };
-        if !self.conns[c].page_asked {
+        if !self.conns[c].page_asked || self.conns[c].page_awaited != page {
+            // For a job that ended meanwhile.
             return;
         }
         self.conns[c].page_asked = false;
