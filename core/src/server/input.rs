@@ -266,6 +266,7 @@ impl Server<'_> {
         if self.conns[c].reply.is_empty() && self.conns[c].reply.buffer != NIL {
             self.replies.give(self.conns[c].reply.buffer);
             self.conns[c].reply = super::conn::Pending::default();
+            self.unstall();
         }
     }
 

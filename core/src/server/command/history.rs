@@ -12,7 +12,7 @@ use crate::irc::caps::Caps;
 use crate::irc::message::Message;
 use crate::irc::timestamp;
 use crate::name::RoomName;
-use crate::store::{Bound, Marker, MemberRecord, Selector};
+use crate::store::{Bound, Marker, MemberRecord, Reason, Selector};
 use crate::text::Text;
 
 impl Server<'_> {
@@ -165,8 +165,19 @@ impl Server<'_> {
             }
         };
         let a = self.conns[c].account;
-        let Some(member) = self.markers_of(c, ch) else {
-            return Flow::Wait;
+        let member = match self.markers_of(c, ch) {
+            Found::Is(member) => member,
+            Found::Wait => return Flow::Wait,
+            _ => {
+                self.fail(
+                    c,
+                    "MARKREAD",
+                    format_args!(
+                        "INTERNAL_ERROR {shown} :The server could not read it, please try again"
+                    ),
+                );
+                return Flow::Done;
+            }
         };
         let Some(bound) = m.param(1) else {
             let time = self.members[member].read.time;
@@ -236,31 +247,33 @@ impl Server<'_> {
         Flow::Wait
     }
 
-    /// A connection's own membership in a channel with its markers, made if need be. `None`: run the command again.
-    fn markers_of(&mut self, c: u32, ch: u32) -> Option<u32> {
+    /// A connection's own membership in a channel with its markers, made if need be.
+    fn markers_of(&mut self, c: u32, ch: u32) -> Found<u32> {
         let a = self.conns[c].account;
         let (channel, account) = (self.channels[ch].id, self.accounts[a].id);
         if let Some(m) = self.member_of(a, ch)
             && (self.channels[ch].is_room() || self.members[m].known)
         {
-            return Some(m);
+            return Found::Is(m);
         }
+        // In memory first, so that what is found has a place.
+        let Some(m) = self.install_member(a, ch, &MemberRecord::default()) else {
+            return Found::Failed(Reason::Full);
+        };
         match self.conns[c].memo {
             Memo::Member {
                 channel: of,
                 account: who,
                 ..
             } if of == channel && who == account => {
-                let m = self.install_member(a, ch, &MemberRecord::default())?;
                 self.members[m].known = true;
                 self.conns[c].memo = Memo::None;
-                Some(m)
+                Found::Is(m)
             }
+            Memo::Refused(reason) => Found::Failed(reason),
             _ => {
-                // In memory first, so that what is found has a place.
-                self.install_member(a, ch, &MemberRecord::default())?;
                 self.ask(c, What::FindMember(channel, account));
-                None
+                Found::Wait
             }
         }
     }

@@ -56,6 +56,8 @@ impl Server<'_> {
             let told = self.conns[c].job.last;
             if self.members[m].delivered < told {
                 self.members[m].delivered = told;
+                let now = self.now;
+                self.touch_member(now, m);
             }
             if self.attachments[t].seen < told {
                 // Should it be lapped again before its next entry, nothing is told twice.
