@@ -259,7 +259,15 @@ impl Server<'_> {
                 self.pin_channel(self.appends[n].channel);
                 self.wake(c);
             }
-            _ => self.end_append(n, Memo::Refused(reason)),
+            _ => {
+                if let Some(c) = conn
+                    && !self.appends[n].label.is_empty()
+                {
+                    // The command answers after all, not the entry.
+                    self.conns[c].labelled = true;
+                }
+                self.end_append(n, Memo::Refused(reason));
+            }
         }
     }
 

@@ -108,6 +108,7 @@ enum Ask {
 /// What lives and dies with a connection.
 #[derive(Debug)]
 pub struct Session {
+    alone: bool,
     stage: Stage,
     input: Vec<u8>,
     /// Bytes to be sent.
@@ -133,8 +134,9 @@ pub struct Session {
 }
 
 impl Session {
-    fn new(now: u64) -> Self {
+    fn new(now: u64, alone: bool) -> Self {
         Self {
+            alone,
             stage: Stage::Login(Login::default()),
             input: Vec::new(),
             output: VecDeque::new(),
@@ -216,9 +218,10 @@ impl Client {
         self.wish.take()
     }
 
-    /// The connection it wished for is there.
-    pub fn connected(&mut self, now: u64) {
-        self.session = Some(Session::new(now));
+    /// The connection it wished for is there. `alone` tells that the server takes no earlier connection of it for open, to which it
+    /// would deliver too.
+    pub fn connected(&mut self, now: u64, alone: bool) {
+        self.session = Some(Session::new(now, alone));
         self.greet();
         self.act_at = now + self.role.pace_ms.max(50);
     }
@@ -229,18 +232,17 @@ impl Client {
         self.act_at = now + self.draw.between(300, 3_000);
     }
 
-    /// The server ended the connection, and everything it sent was read. `alone` tells that the server takes no earlier connection of
-    /// it for open, to which it would deliver too.
-    pub fn ended(&mut self, alone: bool, context: &mut Context<'_>) {
+    /// The server ended the connection, and everything it sent was read.
+    pub fn ended(&mut self, context: &mut Context<'_>) {
         if let Some(session) = self.session.take() {
             self.keep_place(&session, context);
         }
-        self.resume = self.resume.take().filter(|_| alone);
         self.act_at = context.now + self.draw.between(50, 2_000);
     }
 
     fn keep_place(&mut self, session: &Session, context: &Context<'_>) {
-        if self.role.behaviour == Behaviour::Rubbish || !session.quitting || !self.role.sole {
+        let certain = session.quitting && session.alone && self.role.sole;
+        if self.role.behaviour == Behaviour::Rubbish || !certain {
             self.resume = None;
             return;
         }

@@ -26,7 +26,7 @@ impl Client {
         session.since = context.now;
         // What replay brings is counted per account: while one device is still coming, another may have been given a private message.
         // And where reads fail for good, so does replay.
-        let replayed = self.role.sole && !context.reads_fail;
+        let replayed = self.role.sole && session.alone && !context.reads_fail;
         let certain = replayed || session.has("draft/chathistory");
         session.screen.login_order = if certain {
             context.oracle.ledger.count()

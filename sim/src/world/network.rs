@@ -21,8 +21,6 @@ pub(super) struct Link {
     pub flagged: bool,
     /// Its server crashed.
     broken: bool,
-    /// When it was opened, the server held no other connection of its client.
-    alone: bool,
     inward: Pipe,
     outward: Pipe,
 }
@@ -198,7 +196,8 @@ impl World {
                     let words = format!("{} {conn:?}", client.role.nick);
                     self.trace
                         .note(self.now, "open", id as u64, words.as_bytes());
-                    client.connected(self.now);
+                    let alone = !self.links.iter().any(|link| link.client == id);
+                    client.connected(self.now, alone);
                     let slowest = self.draw.between(1, self.plan.wire.max_ms);
                     let wire = Wire {
                         min_ms: self.draw.between(1, slowest),
@@ -206,9 +205,7 @@ impl World {
                         capacity: self.draw.size(300, self.plan.wire.capacity),
                         ..self.plan.wire
                     };
-                    let alone = !self.links.iter().any(|link| link.client == id);
                     self.links.push(Link {
-                        alone,
                         client: id,
                         conn: Some(conn),
                         held: true,
@@ -385,7 +382,6 @@ impl World {
             let Some(client) = self.clients.get_mut(id).filter(|c| c.reads_from <= now) else {
                 continue;
             };
-            let alone = link.alone;
             let mut context = context!(self);
             while link.outward.unread() > 0 {
                 let limit = self.draw.size(1, 4_000);
@@ -403,7 +399,7 @@ impl World {
                 if link.broken {
                     client.broke(now);
                 } else {
-                    client.ended(alone, &mut context);
+                    client.ended(&mut context);
                 }
             }
             let (gaps, failed) = (context.gaps, context.failed_logins);

@@ -105,7 +105,10 @@ impl Server<'_> {
             return Flow::Wait;
         }
         if self.is_in(c, ch) {
-            // A member already: the room is told again.
+            // A member already: the room is told again, once its own entries before are sent, which would wait for that.
+            if self.conns[c].owed > 0 {
+                return Flow::Wait;
+            }
             self.conns[c].memo = Memo::Done;
             if let Some(t) = self.attachment_of(c, ch) {
                 self.introduce(t);
