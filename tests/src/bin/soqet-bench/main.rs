@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         eprintln!("measure a release build: cargo xtask bench");
         return ExitCode::from(2);
     }
+    let busy = report::load();
     server::pin_self(1);
     let mut rows = Vec::new();
     for measure in measures::ALL {
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     if only.is_none() {
-        report::write(&rows);
+        report::write(&rows, &busy);
     }
     ExitCode::SUCCESS
 }

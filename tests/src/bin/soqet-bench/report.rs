@@ -52,13 +52,14 @@ const PEERS: &[(&str, [&str; 4])] = &[
 ];
 
 /// Writes the table of what was measured.
-pub fn write(rows: &[(&str, String)]) {
+pub fn write(rows: &[(&str, String)], busy: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut text = format!(
         "# Benchmarks\n\n\
          `cargo xtask bench` wrote this page: it builds the server with optimisations, runs it on core 0 and a single-threaded load\n\
          client on core 1 of the same machine, over loopback, throttles off, and checks that every delivery comes once and in order.\n\n\
-         Machine: {}, {} cores, Linux {}. Date: {}. Commit: {}.\n\n\
+         Machine: {}, {} cores, Linux {}. Date: {}. Commit: {}. Load average\n\
+         when it began: {busy} (0 is a quiet machine; other work shares the two cores with server and client).\n\n\
          soQet stores every message before anybody sees it (SQLite, synchronous=FULL), on the same core 0; the peers keep nothing\n\
          here. Their figures are copied from an earlier measurement on such a machine (ngIRCd 26.1 and InspIRCd 3.15 from Debian, Ergo\n\
          2026; \"raw\" is a broadcast server on bare epoll that only splits lines: the bound). Ratios count; absolute figures of shared\n\
@@ -89,6 +90,12 @@ pub fn write(rows: &[(&str, String)]) {
     let path = root.join("docs/benchmarks.md");
     fs::write(&path, text).expect("write docs/benchmarks.md");
     println!("wrote docs/benchmarks.md");
+}
+
+/// How many were running or waiting for a core over the last minute.
+pub fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or("unknown").to_owned()
 }
 
 fn machine() -> String {
