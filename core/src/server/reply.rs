@@ -314,6 +314,14 @@ impl Server<'_> {
             next = crate::tables::List::<3>::next(&self.conns, c);
             self.close_with_error(c, reason);
         }
+        if self.accounts[a].pins > self.accounts[a].online {
+            // Also those that have logged in and are not welcomed yet.
+            for c in 0..self.conns.high_water() {
+                if self.conns.in_use(c) && self.conns[c].account == a {
+                    self.close_with_error(c, reason);
+                }
+            }
+        }
     }
 
     /// Prefixes of a member as NAMES, WHO and WHOIS show them: all of them with multi-prefix.

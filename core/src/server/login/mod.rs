@@ -5,6 +5,7 @@ mod nick;
 mod register;
 mod sasl;
 
+use super::account::Removal;
 use super::conn::Memo;
 use super::input::Flow;
 use super::request::What;
@@ -293,7 +294,9 @@ impl Server<'_> {
             self.ask(c, What::LoadAccount(account));
             return Flow::Wait;
         };
-        if self.accounts[a].flags.contains(AccountFlags::DISABLED) {
+        if self.accounts[a].flags.contains(AccountFlags::DISABLED)
+            || self.accounts[a].removal != Removal::None
+        {
             return self.sasl_fail(c, format_args!("Wrong name or password"));
         }
         let method = self.conns[c].credential;

@@ -288,6 +288,10 @@ impl Server<'_> {
 
     pub(in crate::server) fn account_refused(&mut self, credential: Handle, reason: Reason) {
         self.first_account_pending = false;
+        if reason == Reason::Exists {
+            // The next one is not the first.
+            self.accounts_exist = Some(true);
+        }
         if let Some(k) = self.credentials.resolve(credential) {
             self.credentials[k].progress = Progress::Refused(reason);
         }

@@ -181,7 +181,8 @@ impl Server<'_> {
         match self.credentials[k].progress {
             Progress::Idle => {
                 let Some(folded) = name::fold::<{ name::NICK_MAX }>(spelled) else {
-                    return Ok(None);
+                    // Nobody's, as everybody can tell by its length: nothing is derived for it.
+                    return Err(self.sasl_fail(c, format_args!("Wrong name or password")));
                 };
                 if let Err(wait) = self.charge_login(now, c, &folded) {
                     let seconds = wait.div_ceil(1_000);
