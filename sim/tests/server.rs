@@ -65,8 +65,12 @@ impl<'a> Rig<'a> {
     }
 
     fn open(&mut self) -> ConnId {
+        self.open_as(Protocol::Irc)
+    }
+
+    fn open_as(&mut self, protocol: Protocol) -> ConnId {
         let link = Link {
-            protocol: Protocol::Irc,
+            protocol,
             encrypted: false,
             loopback: true,
             address: [0; 16],
@@ -191,5 +195,42 @@ fn bans_of_several_pages_are_loaded_once() {
             Capacities::SMALL.bans,
             "{heard}"
         );
+    });
+}
+
+#[test]
+fn who_is_disabled_between_login_and_welcome_is_not_welcomed() {
+    with(&Capacities::SMALL, |rig| {
+        let owner = rig.open_as(Protocol::Control);
+        let ann = rig.open();
+        rig.say(ann, "CAP LS 302\r\nNICK ann\r\nUSER u 0 * :r\r\n");
+        rig.say(ann, "REGISTER * * password1\r\n");
+        assert!(rig.hear(ann).contains(" 900 "));
+        rig.say(owner, "ACCOUNT DISABLE ann\r\n");
+        assert!(rig.hear(owner).contains("DISABLE_DONE"));
+        rig.say(ann, "CAP END\r\n");
+        let heard = rig.hear(ann);
+        assert!(
+            heard.contains("disabled") && heard.ends_with("CLOSE\r\n") && !heard.contains(" 001 "),
+            "{heard}"
+        );
+    });
+}
+
+#[test]
+fn a_message_that_would_fit_no_readers_line_is_refused() {
+    with(&Capacities::SMALL, |rig| {
+        let ann = rig.person("ann", "echo-message message-tags server-time account-tag");
+        rig.say(ann, "JOIN #a\r\n");
+        rig.hear(ann);
+        let text = "x".repeat(490);
+        rig.say(
+            ann,
+            &format!("@+t={} PRIVMSG #a :{text}\r\n", "y".repeat(450)),
+        );
+        assert!(rig.hear(ann).contains(" 417 "));
+        rig.say(ann, &format!("PRIVMSG #a :{text}\r\nPING p\r\n"));
+        let heard = rig.hear(ann);
+        assert!(heard.contains(&text) && heard.contains("PONG"), "{heard}");
     });
 }

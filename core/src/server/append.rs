@@ -247,6 +247,7 @@ impl Server<'_> {
             && self.accounts[a].removal == Removal::Leaving
         {
             self.accounts[a].removal = Removal::Next;
+            self.pause_removals();
         }
         let conn = self.appends[n]
             .conn

@@ -197,6 +197,9 @@ impl Server<'_> {
                 self.evict_channel(ch);
                 return true;
             }
+            // The next time others are looked at.
+            self.idle_channels.remove(&mut self.channels, ch);
+            self.idle_channels.push_back(&mut self.channels, ch);
         }
         false
     }
@@ -232,6 +235,9 @@ impl Server<'_> {
                 self.save_at = Some(Instant(0));
                 quiet = false;
             }
+            // Its connections have no cursors yet: its rooms are just being loaded.
+            quiet &=
+                !self.channels[ch].is_room() || self.accounts[self.members[m].account].online == 0;
             next = List::<1>::next(&self.members, m);
         }
         quiet
@@ -572,6 +578,7 @@ impl Server<'_> {
         self.leave_address(c);
         let a = self.conns[c].account;
         if self.conns[c].is_welcomed() && a != NIL {
+            self.welcomed -= 1;
             self.go_offline(now, c);
         }
         while let Some(t) = self.conns[c].members_of.all.front() {

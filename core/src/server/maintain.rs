@@ -9,6 +9,8 @@ use crate::time::Instant;
 
 /// Connections run, and timers fired, in one `poll`.
 const PER_POLL: usize = 64;
+/// How long who waits for a slot or buffer may be overlooked, milliseconds.
+const SWEEP_MS: u64 = 100;
 
 impl Server<'_> {
     pub(super) fn maintain(&mut self, now: Instant) {
@@ -33,7 +35,23 @@ impl Server<'_> {
             self.run(now, c);
         }
         // After the commands that begin removals: nothing else may call before they have gone a step.
-        self.go_on_removing(now);
+        if self.removal_at.is_none_or(|at| at <= now) {
+            self.removal_at = None;
+            self.go_on_removing(now);
+        }
+        self.sweep_stalled(now);
+    }
+
+    /// What is free wakes the longest waiting, who may be waiting for something else: so now and then all try again.
+    fn sweep_stalled(&mut self, now: Instant) {
+        if self.stalled.is_empty() {
+            self.sweep_at = None;
+        } else if self.sweep_at.is_some_and(|at| at <= now) {
+            self.sweep_at = None;
+            self.unstall_all();
+        } else if self.sweep_at.is_none() {
+            self.sweep_at = Some(now + SWEEP_MS);
+        }
     }
 
     /// A connection's deadline: flood control lets it go on, or it has been silent too long.
@@ -163,5 +181,32 @@ impl Server<'_> {
             let hash = self.address_hash(&self.conns[c].address);
             self.addresses.remove(hash, c);
         }
+    }
+}
+
+/// What addresses count as one: an IPv4 address, or an IPv6 network of 64 bits, all of which belongs to whoever has one address in it.
+pub(super) fn network_of(mut address: [u8; 16]) -> [u8; 16] {
+    let mapped = matches!(address, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..]);
+    if !mapped && let Some(host) = address.get_mut(8..) {
+        host.fill(0);
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_network_is_one_address() {
+        let mut six = [0x20; 16];
+        let network = network_of(six);
+        six[15] = 1;
+        assert_eq!(network_of(six), network);
+        six[7] = 1;
+        assert_ne!(network_of(six), network);
+        let mut four = [0; 16];
+        four[10..].copy_from_slice(&[0xff, 0xff, 192, 0, 2, 1]);
+        assert_eq!(network_of(four), four);
     }
 }

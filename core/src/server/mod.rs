@@ -186,6 +186,12 @@ pub struct Server<'a> {
     first_account_pending: bool,
     /// Accounts being removed.
     removals: List<1>,
+    /// When they go on, after the store refused a step.
+    removal_at: Option<Instant>,
+    /// When all who are stalled try again.
+    sweep_at: Option<Instant>,
+    /// Connections that were welcomed.
+    welcomed: usize,
     /// Label of the line that is being run, whose buffer is lent.
     running_label: Option<(u32, crate::text::Text<64>)>,
     time_asked: bool,
@@ -255,6 +261,9 @@ impl<'a> Server<'a> {
             accounts_exist: None,
             first_account_pending: false,
             removals: List::default(),
+            removal_at: None,
+            sweep_at: None,
+            welcomed: 0,
             running_label: None,
             time_asked: false,
             guests_swept: false,
@@ -275,6 +284,10 @@ impl<'a> Server<'a> {
         if self.stopping {
             return Err(Full::Stopping);
         }
+        let link = Link {
+            address: maintain::network_of(link.address),
+            ..link
+        };
         if self.is_crowded(&link) {
             return Err(Full::Address);
         }
@@ -361,8 +374,14 @@ impl<'a> Server<'a> {
         if !self.runnable.is_empty() || self.is_deriving() {
             return Some(Instant(0));
         }
-        [self.timers.next(), self.retry_at, self.save_at]
-            .into_iter()
+        [
+            self.timers.next(),
+            self.retry_at,
+            self.save_at,
+            self.removal_at,
+            self.sweep_at,
+        ]
+        .into_iter()
             .flatten()
             .min()
     }

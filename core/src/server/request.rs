@@ -161,7 +161,14 @@ impl Server<'_> {
     pub(super) fn next_effect(&mut self, now: Instant) -> Option<Effect<'_>> {
         while let Some(r) = self.request_queue.pop_front(&mut self.requests) {
             if self.is_obsolete(r) {
+                let created = matches!(self.requests[r].what, What::CreateAccount(_));
                 self.finish_request(r);
+                if created && self.accounts_exist == Some(false) {
+                    // Whether an earlier try of it made the first account is not known.
+                    self.first_account_pending = false;
+                    self.accounts_exist = None;
+                    self.request(What::AnyAccount);
+                }
                 continue;
             }
             self.requests[r].issued = true;
@@ -325,6 +332,7 @@ impl Server<'_> {
                 self.account_removed(id);
                 self.memo_for_waiters(r, Memo::Done);
             }
+            (What::RemoveAccount(id), _) => self.removal_refused(id),
             (What::AnyAccount, Outcome::Page { rows, .. }) => {
                 self.accounts_exist = Some(!rows.is_empty());
                 self.unstall_all();

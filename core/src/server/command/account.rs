@@ -21,6 +21,9 @@ use crate::tables::NIL;
 use crate::text::Text;
 use crate::time::Instant;
 
+/// How long a removal rests when the store refuses a step of it, milliseconds.
+const REMOVAL_PAUSE_MS: u64 = 5_000;
+
 impl Server<'_> {
     pub(super) fn account(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
         let mut subcommand: Text<16> = Text::truncated(m.param(0).unwrap_or_default());
@@ -356,6 +359,22 @@ impl Server<'_> {
             },
             _ => Removal::Next,
         };
+        if self.accounts[a].removal == Removal::Next {
+            self.pause_removals();
+        }
+    }
+
+    /// The store refused a step of a removal: it is tried again, but not at once.
+    pub(in super::super) fn pause_removals(&mut self) {
+        self.removal_at = Some(self.now + REMOVAL_PAUSE_MS);
+    }
+
+    /// The store would not remove an account.
+    pub(in super::super) fn removal_refused(&mut self, id: AccountId) {
+        if let Some(a) = self.account_by_id(id) {
+            self.accounts[a].removal = Removal::Last;
+            self.pause_removals();
+        }
     }
 
     pub(in super::super) fn account_removed(&mut self, id: AccountId) {

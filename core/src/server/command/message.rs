@@ -10,13 +10,16 @@ use crate::irc::message::Message;
 use crate::irc::mode::RoomModes;
 use crate::irc::numeric::*;
 use crate::irc::tags;
-use crate::name::RoomName;
+use crate::name::{NICK_MAX, ROOM_MAX, RoomName, TITLES_MAX};
 use crate::store::{AccountFlags, Kind, MemberFlags};
 use crate::text::Text;
 use crate::time::Instant;
 
 /// Longest client-only tags that are passed on.
 const TAGS_MAX: usize = 4094;
+/// Longest rest of a message's line: the tags `time`, `msgid`, `account`, `batch`, `label` and `soqet/titles` (escaped), the command, and
+/// what stands between the parts.
+const LINE_FRAME: usize = 30 + 20 + 9 + NICK_MAX + 8 + 71 + 14 + 2 * TITLES_MAX + 30;
 
 impl Server<'_> {
     pub(super) fn say(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
@@ -157,7 +160,12 @@ impl Server<'_> {
             }
         };
         let mut relayed: Text<TAGS_MAX, u16> = Text::default();
-        if !m.tags.is_empty() && tags::client_only(m.tags, &mut relayed).is_err() {
+        let fits = !m.tags.is_empty() && tags::client_only(m.tags, &mut relayed).is_ok() && {
+            // With all that every reader's line may have beside, or nobody could be sent it.
+            let line = 2 * NICK_MAX + self.config.server_name.len() + ROOM_MAX + text.len();
+            relayed.is_empty() || relayed.len() + line + LINE_FRAME <= self.replies.size()
+        };
+        if !m.tags.is_empty() && !fits {
             return self.complain(c, |s| {
                 s.numeric(
                     c,

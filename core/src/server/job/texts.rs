@@ -135,16 +135,7 @@ impl Server<'_> {
     /// LUSERS. `whole` is 1 when the job is only this.
     fn counts_line(&self, c: u32, job: &mut Job, out: &mut [u8], whole: u16) -> Step {
         let conns = self.conns.len();
-        let (mut online, mut unknown) = (0, 0);
-        for c in 0..self.conns.high_water() {
-            if self.conns.in_use(c) {
-                if self.conns[c].is_welcomed() {
-                    online += 1;
-                } else {
-                    unknown += 1;
-                }
-            }
-        }
+        let (online, unknown) = (self.welcomed, conns - self.welcomed);
         let step = match job.mark {
             0 => self.numeric_line(
                 c,

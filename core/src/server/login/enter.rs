@@ -20,6 +20,7 @@ impl Server<'_> {
         let a = conn.account;
         self.conns[c].nick = self.accounts[a].name;
         self.conns[c].phase = Phase::Loading;
+        self.welcomed += 1;
         self.accounts[a].conns.push_back(&mut self.conns, c);
         self.accounts[a].online += 1;
         self.accounts[a].active = now;
