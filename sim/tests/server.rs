@@ -234,3 +234,21 @@ fn a_message_that_would_fit_no_readers_line_is_refused() {
         assert!(heard.contains(&text) && heard.contains("PONG"), "{heard}");
     });
 }
+
+#[test]
+fn a_chat_without_a_word_has_an_empty_history() {
+    with(&Capacities::SMALL, |rig| {
+        let ann = rig.person("ann", "batch draft/chathistory draft/read-marker");
+        rig.person("bob", "batch");
+        rig.say(ann, "CHATHISTORY LATEST bob * 10\r\n");
+        let heard = rig.hear(ann);
+        assert!(
+            heard.contains("BATCH +h chathistory bob\r\n") && heard.contains("BATCH -h"),
+            "{heard}"
+        );
+        rig.say(ann, "MARKREAD bob\r\n");
+        assert!(rig.hear(ann).contains("MARKREAD bob *"));
+        rig.say(ann, "CHATHISTORY LATEST nobody * 10\r\n");
+        assert!(rig.hear(ann).contains("INVALID_TARGET"));
+    });
+}

@@ -83,12 +83,17 @@ impl Server<'_> {
         while let Some(m) = self.accounts[a].members.front() {
             self.remove_member(m);
         }
-        let (id, hash) = (self.accounts[a].id, self.name_hash(&self.accounts[a].name));
-        self.account_names.remove(hash, a);
-        self.account_ids.remove(id_hash(id.0), a);
+        self.unname_account(a);
         self.idle_accounts.remove(&mut self.accounts, a);
         self.by_stamp.remove(&mut self.accounts, a);
         self.accounts.remove(a);
+    }
+
+    /// An account is no longer found by its name or id.
+    pub(super) fn unname_account(&mut self, a: u32) {
+        let (id, hash) = (self.accounts[a].id, self.name_hash(&self.accounts[a].name));
+        self.account_names.remove(hash, a);
+        self.account_ids.remove(id_hash(id.0), a);
     }
 
     pub(super) fn pin_account(&mut self, a: u32) {
@@ -339,7 +344,12 @@ impl Server<'_> {
         if let Some(m) = self.member_of(a, ch) {
             return Some(m);
         }
-        if self.members.is_full() && !self.evict_an_account() {
+        // Accounts without memberships free none.
+        let mut tries = EVICTION_TRIES;
+        while self.members.is_full() && tries > 0 && self.evict_an_account() {
+            tries -= 1;
+        }
+        if self.members.is_full() {
             self.pin_channel(ch);
             self.evict_a_channel();
             self.unpin_channel(ch);

@@ -384,6 +384,9 @@ impl Server<'_> {
             self.unpin_account(a);
             if self.accounts[a].online == 0 && self.accounts[a].pins == 0 {
                 self.forget_account(a);
+            } else {
+                // Whoever still looks at it lets it go; by then its name may be another's.
+                self.unname_account(a);
             }
         }
         self.unstall_all();

@@ -11,7 +11,7 @@ use crate::id::{MsgId, Seq};
 use crate::irc::caps::Caps;
 use crate::irc::message::Message;
 use crate::irc::timestamp;
-use crate::name::RoomName;
+use crate::name::{self, NICK_MAX, RoomName};
 use crate::store::{Bound, Marker, MemberRecord, Reason, Selector};
 use crate::text::Text;
 
@@ -74,6 +74,14 @@ impl Server<'_> {
         let ch = match self.history_target(c, target) {
             Found::Is(ch) => ch,
             Found::Wait => return Flow::Wait,
+            Found::Absent if self.is_somebody(target) => {
+                // A chat that nothing was said in yet.
+                self.open_batch(c);
+                let server = self.config.server_name;
+                self.reply(c, format_args!(":{server} BATCH +h chathistory {shown}"));
+                self.reply(c, format_args!(":{server} BATCH -h"));
+                return Flow::Done;
+            }
             Found::Absent => {
                 self.fail(
                     c,
@@ -142,6 +150,11 @@ impl Server<'_> {
         }
     }
 
+    /// Whether a target that has no history is an account.
+    fn is_somebody(&self, target: &str) -> bool {
+        name::fold::<NICK_MAX>(target).is_some_and(|name| self.account_by_name(&name).is_some())
+    }
+
     pub(super) fn markread(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let Some(target) = m.param(0).filter(|target| !target.is_empty()) else {
             self.fail(
@@ -155,6 +168,11 @@ impl Server<'_> {
         let ch = match self.history_target(c, target) {
             Found::Is(ch) => ch,
             Found::Wait => return Flow::Wait,
+            Found::Absent if m.param(1).is_none() && self.is_somebody(target) => {
+                let server = self.config.server_name;
+                self.reply(c, format_args!(":{server} MARKREAD {shown} *"));
+                return Flow::Done;
+            }
             _ => {
                 self.fail(
                     c,
