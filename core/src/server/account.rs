@@ -47,13 +47,13 @@ pub struct Account {
     pub(super) removal: Removal,
     /// Welcomed connections.
     pub(super) conns: List<3>,
-    pub(super) online: u16,
+    pub(super) online: u32,
     /// Others were told, or are being told, that it is online.
     pub(super) announced: bool,
     /// Of these, how many are away.
-    pub(super) away_conns: u16,
+    pub(super) away_conns: u32,
     /// Holds the slot although nobody is online: half-done removals and markers still to be written.
-    pub(super) pins: u16,
+    pub(super) pins: u32,
     pub(super) members: List<0>,
     /// Stamps of the last change of presence and of display name, told to those who share a room.
     pub(super) presence_stamp: u64,

@@ -44,7 +44,7 @@ pub struct Channel {
     /// Joins on their way through the store: they count for the limit.
     pub(super) joining: u32,
     /// Connections using it in a command or job just now.
-    pub(super) pins: u16,
+    pub(super) pins: u32,
     /// Every attachment knows that there is something new.
     pub(super) flagged: bool,
     pub(super) bans_count: u16,

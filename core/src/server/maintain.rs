@@ -81,13 +81,13 @@ impl Server<'_> {
             self.close_with_error(c, "Ping timeout");
             self.timers.set(c, now + ping);
         } else if now - conn.heard >= ping {
-            if !conn.pinged && self.reserve_reply(c) {
-                self.conns[c].pinged = true;
+            // In the middle of an answer no PING is put: who reads that slowly is given the same time without.
+            let busy = conn.labelled || conn.batch || conn.job.is_active();
+            if !conn.pinged && !busy && self.reserve_reply(c) {
                 let server = self.config.server_name;
                 self.reply(c, format_args!("PING :{server}"));
-            } else {
-                self.conns[c].pinged = true;
             }
+            self.conns[c].pinged = true;
             self.timers.set(c, now + ping);
         } else {
             let at = self.conns[c].heard + ping;

@@ -382,8 +382,8 @@ impl<'a> Server<'a> {
             self.sweep_at,
         ]
         .into_iter()
-            .flatten()
-            .min()
+        .flatten()
+        .min()
     }
 
     /// Stop: refuse new work, tell every client, flush markers. Then go on with the invariant until [`Self::is_stopped`].

@@ -315,12 +315,16 @@ impl Server<'_> {
     /// A reader was lapped: it is told, and the room introduced again; what the ring still has follows.
     fn mark_gap(&mut self, t: u32) {
         let (c, ch) = (self.attachments[t].conn, self.attachments[t].channel);
-        self.attachments[t].cursor = self.history.tail(ch);
-        self.attachments[t].gap = true;
         let kept = self
             .history
             .first_seq(ch)
             .unwrap_or(Seq(self.channels[ch].last.0 + 1));
+        if self.attachments[t].until.is_some_and(|until| until < kept) {
+            // It has left (or was removed) somewhere in what it missed: that is all there is to say.
+            return self.leave_unseen(t);
+        }
+        self.attachments[t].cursor = self.history.tail(ch);
+        self.attachments[t].gap = true;
         self.drop_echoes(c, ch, Seq(kept.0.saturating_sub(1)), true);
         self.conns[c]
             .members_of
@@ -328,6 +332,23 @@ impl Server<'_> {
             .remove(&mut self.attachments, t);
         self.channels[ch].flagged = false;
         self.introduce(t);
+    }
+
+    /// Takes away the cursor of who has left, when the entry that says so is no longer in memory.
+    fn leave_unseen(&mut self, t: u32) {
+        let (c, m) = (self.attachments[t].conn, self.attachments[t].member);
+        let room = self.room_name(self.attachments[t].channel);
+        self.detach(t);
+        if self.attachments_of_member(m) == 0 {
+            self.remove_member(m);
+        }
+        let (nick, server) = (self.nick_copy(c), self.config.server_name);
+        if self.reserve_reply(c) {
+            self.reply(c, format_args!(":{nick}!{nick}@{server} PART {room} :You left, or were removed, while you were not reading"));
+        } else {
+            // Its client would believe to be in the room for ever.
+            self.close_with_error(c, "You were not reading and missed too much");
+        }
     }
 
     pub(super) fn commit(&mut self, now: Instant, c: u32, taken: usize) {

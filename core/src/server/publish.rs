@@ -37,9 +37,29 @@ impl Server<'_> {
             match found {
                 Some((n, 0)) => self.end_append(n, Memo::Done),
                 Some((n, time)) => self.publish(n, wanted, time),
+                None if self.skip_lost_places(ch) => {}
                 None => return,
             }
         }
+    }
+
+    /// When every pending entry has a place and none has the next, the channel came into memory older than it is: its ring begins anew
+    /// before the lowest of them, and readers learn of the gap. Whether that was so.
+    fn skip_lost_places(&mut self, ch: u32) -> bool {
+        let mut lowest: Option<Seq> = None;
+        let mut next = self.channels[ch].appends.front();
+        while let Some(n) = next {
+            match self.appends[n].stage {
+                Stage::Held { seq, .. } => lowest = Some(lowest.map_or(seq, |low| low.min(seq))),
+                _ => return false,
+            }
+            next = List::<1>::next(&self.appends, n);
+        }
+        let Some(lowest) = lowest else { return false };
+        let before = Seq(lowest.0.saturating_sub(1));
+        self.history.open(ch, before);
+        self.channels[ch].last = before;
+        true
     }
 
     pub(super) fn publish(&mut self, n: u32, seq: Seq, time: u64) {
@@ -326,7 +346,10 @@ impl Server<'_> {
         while let Some(t) = next {
             next = List::<1>::next(&self.attachments, t);
             if self.attachments[t].member == m {
+                // The introduction that follows says it all.
                 self.attachments[t].until = None;
+                self.attachments[t].cursor = self.history.head(ch);
+                self.set_seen(t, self.channels[ch].last);
             }
         }
     }

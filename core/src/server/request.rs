@@ -333,8 +333,14 @@ impl Server<'_> {
                 self.memo_for_waiters(r, Memo::Done);
             }
             (What::RemoveAccount(id), _) => self.removal_refused(id),
-            (What::AnyAccount, Outcome::Page { rows, .. }) => {
-                self.accounts_exist = Some(!rows.is_empty());
+            (What::AnyAccount, Outcome::Page { rows, more }) => {
+                let mut rows = rows;
+                let mut any = more;
+                while let Some(row) = next_row::<crate::store::AccountRow<'_>>(&mut rows) {
+                    any |=
+                        !AccountFlags::from_bits_truncate(row.flags).contains(AccountFlags::GUEST);
+                }
+                self.accounts_exist = Some(any);
                 self.unstall_all();
             }
             (What::AnyAccount, _) => return self.retry_request(now, r),
@@ -484,6 +490,8 @@ impl Server<'_> {
             let k = self.conns[c].credential;
             if k != NIL && self.credentials[k].asks() {
                 self.credentials[k].progress = match record {
+                    // Read before the account changed: good for nothing.
+                    _ if self.credentials[k].stale => Progress::NoAccount,
                     Some(record) => Progress::Known {
                         account: record.id,
                         flags: AccountFlags::from_bits_truncate(record.flags),

@@ -120,7 +120,7 @@ pub struct Memory {
     rates: Option<Number<32, 100_000_000>>,
     buffers: Option<Number<10, 1_000_000>>,
     pages: Option<Number<3, 100_000>>,
-    history_mib: Option<Number<1, 1_000_000>>,
+    history_mib: Option<Number<1, 65_536>>,
 }
 
 impl Default for Accounts {

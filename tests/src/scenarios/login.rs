@@ -25,6 +25,8 @@ super::scenarios![
     display_name,
     another_nick,
     guests,
+    guest_registers,
+    nick_after_login,
 ];
 
 fn by_scram(world: &mut dyn World) {
@@ -367,4 +369,49 @@ fn guests(world: &mut dyn World) {
             .iter()
             .any(|l| l.is("353") && l.raw.contains("visitor"))
     );
+}
+
+/// A guest who registers keeps name and rooms, and is no guest any more.
+fn guest_registers(world: &mut dyn World) {
+    world.start(&Config {
+        guests: true,
+        ..CONFIG
+    });
+    world.register("owner");
+    let mut visitor = world.connect("visitor");
+    visitor.introduce("visitor", MODERN);
+    visitor.send("CAP END");
+    visitor.welcomed();
+    visitor.join("#room");
+    visitor.send(format_args!("REGISTER * * :{}", password("visitor")));
+    visitor.expect("success", |l| l.is("REGISTER") && l.param(0) == "SUCCESS");
+    visitor.send("QUIT");
+    visitor.expect_closed();
+    world.restart();
+    let mut visitor = world.connect("visitor");
+    visitor.introduce("visitor", MODERN);
+    visitor.scram("visitor", &password("visitor"));
+    visitor.expect_command("903");
+    visitor.send("CAP END");
+    visitor.welcomed();
+    visitor.expect("the room again", |l| l.is("JOIN") && l.param(0) == "#room");
+}
+
+/// irssi logs in and ends the negotiation before it says NICK and USER.
+fn nick_after_login(world: &mut dyn World) {
+    world.start(&CONFIG);
+    world.register("ann");
+    for order in [
+        ["CAP END", "NICK ann", "USER a 0 * :a"],
+        ["USER a 0 * :a", "CAP END", "NICK other"],
+    ] {
+        let mut ann = world.connect("ann");
+        ann.send("CAP REQ :sasl");
+        ann.scram("ann", &password("ann"));
+        ann.expect_command("903");
+        for line in order {
+            ann.send(line);
+        }
+        assert_eq!(ann.expect_command("001").param(0), "ann");
+    }
 }

@@ -75,6 +75,14 @@ impl Server<'_> {
                     Change::Titles(Text::truncated(titles))
                 })
             }
+            "disable" if own => {
+                self.fail(
+                    c,
+                    "ACCOUNT",
+                    format_args!("OWN_ACCOUNT * :You cannot disable the account you are using"),
+                );
+                Flow::Done
+            }
             "disable" => self.account_change(c, "DISABLE", name, |account| {
                 Change::Flags(account.flags | AccountFlags::DISABLED)
             }),
@@ -279,8 +287,11 @@ impl Server<'_> {
 
     /// Ends the logins in progress to an account whose credentials changed.
     fn cancel_logins(&mut self, id: AccountId) {
+        let Some(name) = self.account_by_id(id).map(|a| self.accounts[a].name) else {
+            return;
+        };
         for k in 0..self.credentials.high_water() {
-            if self.credentials.in_use(k) && self.credentials[k].is_for(id) {
+            if self.credentials.in_use(k) && self.credentials[k].is_for(id, &name) {
                 self.credentials[k].forget_account();
             }
         }

@@ -77,9 +77,11 @@ impl Server<'_> {
             Found::Absent if self.is_somebody(target) => {
                 // A chat that nothing was said in yet.
                 self.open_batch(c);
-                let server = self.config.server_name;
-                self.reply(c, format_args!(":{server} BATCH +h chathistory {shown}"));
-                self.reply(c, format_args!(":{server} BATCH -h"));
+                if self.conns[c].caps.contains(Caps::BATCH) {
+                    let server = self.config.server_name;
+                    self.reply(c, format_args!(":{server} BATCH +h chathistory {shown}"));
+                    self.reply(c, format_args!(":{server} BATCH -h"));
+                }
                 return Flow::Done;
             }
             Found::Absent => {

@@ -41,7 +41,7 @@ impl Server<'_> {
             self.numeric(
                 c,
                 ERR_NOTREGISTERED,
-                format_args!(":You have not logged in"),
+                format_args!(":You have not logged in: use SASL, or REGISTER an account"),
             );
             return Flow::Done;
         }

@@ -2,6 +2,7 @@
 
 use super::super::Server;
 use super::super::channel::{Effect as Brings, Shape};
+use super::super::conn::Memo;
 use super::super::input::Flow;
 use super::super::job::{Job, Task};
 use super::Found;
@@ -26,6 +27,16 @@ impl Server<'_> {
             return self.tell_modes(c, target);
         };
         let params = m.params().get(2..).unwrap_or_default();
+        let changes_it = mode::changes(letters, params)
+            .any(|change| matches!(change, Ok(change) if change.mode != Mode::Ban || change.param.is_some()));
+        if changes_it && self.conns[c].progress == 0 && self.conns[c].memo == Memo::None {
+            // Said once, not for each letter.
+            match self.own_room(c, "MODE", target) {
+                Ok(ch) if self.needs_operator(c, ch) => {}
+                Ok(_) => return Flow::Done,
+                Err(flow) => return flow,
+            }
+        }
         while let Some(change) =
             mode::changes(letters, params).nth(usize::from(self.conns[c].progress))
         {

@@ -118,7 +118,10 @@ impl Server<'_> {
         };
         if self.conns[c].account != NIL {
             let own = self.accounts[self.conns[c].account].name;
-            if *own != *nick {
+            if !self.conns[c].is_welcomed() {
+                // Logged in before it said its nick: it is told in 001 what that is.
+                self.conns[c].nick = own;
+            } else if *own != *nick {
                 let shown: Nick = Text::truncated(nick);
                 self.numeric(c, ERR_NONICKCHANGE, format_args!("{shown} :Your nick is your account's name; log in to another account to be somebody else"));
             }

@@ -30,6 +30,7 @@ impl Server<'_> {
     /// CHATHISTORY: locate (unless memory knew), open the batch, entries, close it.
     pub(super) fn history_line(&self, c: u32, ch: u32, job: &mut Job, out: &mut [u8]) -> Step {
         let server = self.config.server_name;
+        let batched = self.conns[c].caps.contains(Caps::BATCH);
         match job.step {
             0 => {
                 if job.mark == 0 && !job.failed {
@@ -40,13 +41,17 @@ impl Server<'_> {
                     job.step = 4;
                     return Step::Silent;
                 }
+                if !batched {
+                    job.step = 1;
+                    return Step::Silent;
+                }
                 let target = self.target_for(c, ch);
                 let step = self.batch_line(c, out, format_args!("BATCH +h chathistory {target}"));
                 advance(job, step)
             }
             1 => {
                 let set = self.tag_set(c);
-                match self.next_entry(c, ch, job, set, Some("h"), out) {
+                match self.next_entry(c, ch, job, set, batched.then_some("h"), out) {
                     Next::Line(n) => Step::Line(n),
                     Next::Silent => Step::Silent,
                     Next::NoRoom => Step::NoRoom,
@@ -56,6 +61,10 @@ impl Server<'_> {
                         Step::Silent
                     }
                 }
+            }
+            2 if !batched => {
+                job.step = 3;
+                Step::Silent
             }
             2 => {
                 let step = self.line(c, out, format_args!(":{server} BATCH -h"));

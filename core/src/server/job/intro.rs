@@ -18,7 +18,8 @@ const MARKER: u16 = 4;
 const NAMES: u16 = 5;
 const NAMES_END: u16 = 6;
 const LOCATE: u16 = 7;
-const REPLAY: u16 = 8;
+const LEFT_OUT: u16 = 8;
+const REPLAY: u16 = 9;
 
 impl Server<'_> {
     /// Begins the next introduction of a connection, if one waits.
@@ -241,8 +242,17 @@ impl Server<'_> {
                 }
                 job.rewind();
                 job.cursor = Cursor::NONE;
-                job.step = REPLAY;
+                let (first, _) = self.missed(c, ch);
+                let replayed = (job.last.0 + 1).saturating_sub(job.next.0);
+                let cut = job.next > first && replayed >= u64::from(self.config.replay);
+                job.step = if cut { LEFT_OUT } else { REPLAY };
                 Step::Silent
+            }
+            LEFT_OUT => {
+                let target = self.target_for(c, ch);
+                let text = "You missed more than follows; what is older is kept, but not shown";
+                let step = self.line(c, out, format_args!(":{server} NOTICE {target} :{text}"));
+                advance(job, step)
             }
             REPLAY => self.replay_line(c, ch, job, out),
             GAP | JOIN | TOPIC => {

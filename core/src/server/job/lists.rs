@@ -8,6 +8,7 @@ use super::super::reply::Out;
 use super::texts::advance;
 use super::{Job, Row, Server, Step};
 use crate::id::AccountId;
+use crate::irc::caps::Caps;
 use crate::irc::mask;
 use crate::irc::mode::RoomModes;
 use crate::irc::numeric::*;
@@ -106,7 +107,12 @@ impl Server<'_> {
 
     pub(super) fn targets_line(&self, c: u32, limit: u16, job: &mut Job, out: &mut [u8]) -> Step {
         let server = self.config.server_name;
+        let batched = self.conns[c].caps.contains(Caps::BATCH);
         match job.step {
+            0 | 2 if !batched => {
+                job.step += 1;
+                Step::Silent
+            }
             0 => {
                 let step =
                     self.batch_line(c, out, format_args!("BATCH +h draft/chathistory-targets"));
@@ -124,7 +130,8 @@ impl Server<'_> {
                         let mut writer = Out::new(out);
                         let _ = write!(
                             writer,
-                            "@batch=h :{server} CHATHISTORY TARGETS {} {time}\r\n",
+                            "{}:{server} CHATHISTORY TARGETS {} {time}\r\n",
+                            if batched { "@batch=h " } else { "" },
                             row.name
                         );
                         let Some(n) = writer.finish() else {

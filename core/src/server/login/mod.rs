@@ -18,7 +18,7 @@ use crate::id::AccountId;
 use crate::irc::caps::Policy;
 use crate::irc::message::Message;
 use crate::irc::numeric::*;
-use crate::name::Nick;
+use crate::name::{self, Nick};
 use crate::store::{AccountFlags, Reason, Verifier};
 use crate::tables::NIL;
 use crate::text::Text;
@@ -68,6 +68,8 @@ pub struct Credential {
     conn: u32,
     pub(in crate::server) method: Method,
     pub(in crate::server) progress: Progress,
+    /// The account it is for has changed since the store was asked.
+    pub(in crate::server) stale: bool,
     since: Instant,
     name: Nick,
     assembler: Assembler,
@@ -98,13 +100,15 @@ impl Credential {
     }
 
     /// Whether it is a login to that account.
-    pub(in crate::server) fn is_for(&self, id: AccountId) -> bool {
+    pub(in crate::server) fn is_for(&self, id: AccountId, folded: &str) -> bool {
         self.account == id
             || matches!(self.progress, Progress::Known { account, .. } if account == id)
+            || (self.asks() && name::eq_folded(&self.name, folded))
     }
 
     /// Makes a login fail at its end: what it was to prove is no longer true.
     pub(in crate::server) fn forget_account(&mut self) {
+        self.stale = self.asks();
         self.account = AccountId::NONE;
         if matches!(self.progress, Progress::Known { .. }) {
             self.progress = Progress::NoAccount;
@@ -294,10 +298,14 @@ impl Server<'_> {
             self.ask(c, What::LoadAccount(account));
             return Flow::Wait;
         };
-        if self.accounts[a].flags.contains(AccountFlags::DISABLED)
-            || self.accounts[a].removal != Removal::None
-        {
+        if self.accounts[a].removal != Removal::None {
             return self.sasl_fail(c, format_args!("Wrong name or password"));
+        }
+        if self.accounts[a].flags.contains(AccountFlags::DISABLED) {
+            return self.sasl_fail(
+                c,
+                format_args!("That account is disabled; ask the owner of this server"),
+            );
         }
         let method = self.conns[c].credential;
         let guest = method != NIL && self.credentials[method].method == Method::Guest;

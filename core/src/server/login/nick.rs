@@ -75,10 +75,11 @@ impl Server<'_> {
 
     /// Says how to log in or get an account.
     pub(in crate::server) fn advise(&mut self, c: u32) {
+        let plain = if self.takes_raw(c) { " or PLAIN" } else { "" };
         self.notice(
             c,
             format_args!(
-                "You need to log in. Set up SASL (SCRAM-SHA-256) in your client and connect again."
+                "You need to log in. Set up SASL (SCRAM-SHA-256{plain}) in your client and connect again."
             ),
         );
         match (self.config.registration, self.takes_raw(c)) {

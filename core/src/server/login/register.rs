@@ -3,12 +3,14 @@
 use rand_chacha::rand_core::Rng;
 
 use super::super::Server;
+use super::super::conn::Memo;
 use super::super::input::Flow;
-use super::super::request::What;
+use super::super::request::{Change, What};
 use crate::auth::{self};
 use crate::config::Registration;
 use crate::id::{AccountId, Handle};
 use crate::irc::message::Message;
+use crate::irc::numeric::RPL_LOGGEDIN;
 use crate::name::{self, Nick};
 use crate::store::{AccountFlags, AccountRecord, Reason, Verifier};
 use crate::tables::NIL;
@@ -34,7 +36,8 @@ impl Server<'_> {
         if k != NIL && self.credentials[k].method == Method::Register {
             return self.registering(now, c);
         }
-        if self.conns[c].account != NIL {
+        let own = self.conns[c].account;
+        if own != NIL && !(self.is_guest(own) && self.conns[c].is_welcomed()) {
             self.fail(
                 c,
                 "REGISTER",
@@ -166,6 +169,9 @@ impl Server<'_> {
 
     pub(in crate::server) fn registering(&mut self, now: Instant, c: u32) -> Flow {
         let k = self.conns[c].credential;
+        if self.conns[c].account != NIL {
+            return self.keep_guest(c);
+        }
         match self.credentials[k].progress {
             Progress::Idle | Progress::Derived => self.create_account(c),
             Progress::Created(account) => {
@@ -230,6 +236,54 @@ impl Server<'_> {
         let mut salt = [0; 16];
         self.rng.fill_bytes(&mut salt);
         salt
+    }
+
+    /// A guest registers: its account gets the password and stays.
+    fn keep_guest(&mut self, c: u32) -> Flow {
+        let (k, a) = (self.conns[c].credential, self.conns[c].account);
+        let (id, name) = (self.accounts[a].id, self.accounts[a].name);
+        let verifier = self.credentials[k]
+            .verifier
+            .or_else(|| self.credentials[k].derived());
+        let memo = core::mem::take(&mut self.conns[c].memo);
+        match (memo, verifier) {
+            (Memo::None, Some(verifier)) if self.conns[c].progress == 0 => {
+                self.ask(c, What::ChangeAccount(id, Change::Verifier(verifier)));
+                Flow::Wait
+            }
+            (Memo::None | Memo::Done, Some(_))
+                if self.conns[c].progress == 0 || memo == Memo::None =>
+            {
+                // The password is stored; only now is the account no guest's any more.
+                self.conns[c].progress = 1;
+                let mut flags = self.accounts[a].flags - AccountFlags::GUEST;
+                flags.set(AccountFlags::OWNER, self.accounts_exist == Some(false));
+                self.ask(c, What::ChangeAccount(id, Change::Flags(flags)));
+                Flow::Wait
+            }
+            (Memo::Done, _) => {
+                self.accounts_exist = Some(true);
+                self.release_credential(c);
+                let server = self.config.server_name;
+                self.reply(
+                    c,
+                    format_args!(":{server} REGISTER SUCCESS {name} :Your account is registered"),
+                );
+                self.numeric(
+                    c,
+                    RPL_LOGGEDIN,
+                    format_args!("{name}!{name}@{server} {name} :You are now logged in as {name}"),
+                );
+                Flow::Done
+            }
+            _ => {
+                self.release_credential(c);
+                self.fail(c, "REGISTER", format_args!(
+                    "TEMPORARILY_UNAVAILABLE {name} :The server could not store it, please try again"
+                ));
+                Flow::Done
+            }
+        }
     }
 
     /// What the new account of a credential is to be.

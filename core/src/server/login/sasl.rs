@@ -211,9 +211,7 @@ impl Server<'_> {
                 account,
                 flags,
                 verifier,
-            } if !flags.intersects(AccountFlags::DISABLED | AccountFlags::GUEST) => {
-                Ok(Some((account, verifier)))
-            }
+            } if !flags.contains(AccountFlags::GUEST) => Ok(Some((account, verifier))),
             _ => Ok(None),
         }
     }
