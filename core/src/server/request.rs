@@ -319,7 +319,7 @@ impl Server<'_> {
                 None => self.memo_for_waiters(r, Memo::Absent(job::key(&[&id.0.to_le_bytes()]))),
             },
             (What::CreateAccount(credential), Outcome::Created(id)) => {
-                self.account_created(now, credential, id)
+                self.account_created(self.requests[r].time, credential, id)
             }
             (What::CreateAccount(credential), Outcome::Refused(reason)) => {
                 self.account_refused(credential, reason)

@@ -31,7 +31,16 @@ impl Server<'_> {
         let name = m.param(1).unwrap_or_default();
         let own = self.conns[c].account != NIL
             && (name == "*" || name::eq_folded(name, &self.accounts[self.conns[c].account].name));
+        let guest = own && self.is_guest(self.conns[c].account);
         let own_password = own && &*subcommand == "passwd";
+        if own_password && guest {
+            self.fail(
+                c,
+                "ACCOUNT",
+                format_args!("GUEST :You are a guest; get an account with REGISTER * * <password>"),
+            );
+            return Flow::Done;
+        }
         if !self.is_owner(c) && !own_password {
             self.fail(
                 c,

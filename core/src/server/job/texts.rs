@@ -13,7 +13,7 @@ use crate::tables::List;
 
 /// Lines of INFO.
 const INFO: [&str; 5] = [
-    "soQet: a chat server that fits in a microcontroller and does not stop there",
+    "soQet: a chat server made to fit in a microcontroller, and not to stop there",
     "One no_std, allocation-free Rust core holds accounts, presence, rooms, private chats and history",
     "It speaks IRCv3; your nick is your account, and your rooms keep you while you are away",
     "What somebody offline is sent is kept and waits for them",
@@ -53,12 +53,14 @@ impl Server<'_> {
                     format_args!(":Your host is {server}, running {version}"),
                 )
             }
-            2 => self.numeric_line(
-                c,
-                out,
-                RPL_CREATED,
-                format_args!(":Your rooms and messages are kept here while you are away"),
-            ),
+            2 => {
+                let text = if self.is_guest(self.conns[c].account) {
+                    "You are a guest: nothing is kept for you unless you REGISTER"
+                } else {
+                    "Your rooms and messages are kept here while you are away"
+                };
+                self.numeric_line(c, out, RPL_CREATED, format_args!(":{text}"))
+            }
             3 => self.numeric_line(
                 c,
                 out,
@@ -153,7 +155,7 @@ impl Server<'_> {
                 c,
                 out,
                 RPL_LUSERCHANNELS,
-                format_args!("{} :channels in use", self.channels.len()),
+                format_args!("{} :rooms and private chats in use", self.channels.len()),
             ),
             3 => self.numeric_line(
                 c,

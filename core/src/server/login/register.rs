@@ -310,7 +310,7 @@ impl Server<'_> {
 
     pub(in crate::server) fn account_created(
         &mut self,
-        now: Instant,
+        created: u64,
         credential: Handle,
         account: AccountId,
     ) {
@@ -319,7 +319,6 @@ impl Server<'_> {
             self.first_account_pending = false;
             return;
         };
-        let created = self.clock.unix(now);
         let (name, _, verifier, flags) = self.new_account(credential);
         let name: Nick = Text::truncated(name);
         let record = AccountRecord {
