@@ -506,6 +506,8 @@ impl Server<'_> {
                 continue;
             }
             match self.attach(c, m, None) {
+                // Its leaving goes first.
+                Some(t) if self.attachments[t].until.is_some() => {}
                 Some(t) => self.introduce(t),
                 None => {
                     self.close_with_error(c, "The server has no room for another channel of yours")

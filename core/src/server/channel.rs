@@ -173,6 +173,8 @@ pub struct Attachment {
     pub(super) gap: bool,
     /// The account has left: to be taken away once this place is sent.
     pub(super) until: Option<Seq>,
+    /// It joined again at this place before its leaving was sent: to be introduced then. 0: it did not.
+    pub(super) again: Seq,
     pub(super) in_conn: tables::Link,
     pub(super) in_channel: tables::Link,
     pub(super) dirty: tables::Link,
@@ -197,6 +199,7 @@ impl Default for Attachment {
             own: Seq(0),
             gap: false,
             until: None,
+            again: Seq(0),
             in_conn: tables::Link::default(),
             in_channel: tables::Link::default(),
             dirty: tables::Link::default(),

@@ -407,11 +407,28 @@ impl Server<'_> {
             self.touch_member(now, m);
         }
         if until.is_some_and(|until| seen >= until) {
+            let again = self.attachments[t].again;
+            if !again.is_none() {
+                self.come_back(t, again);
+                return;
+            }
             self.detach(t);
             if self.attachments_of_member(m) == 0 {
                 self.remove_member(m);
             }
         }
+    }
+
+    /// The leaving is sent, and the account has joined again at that place since: its entries go on from there.
+    fn come_back(&mut self, t: u32, again: Seq) {
+        let ch = self.attachments[t].channel;
+        let next = self.history.find(ch, Seq(again.0 + 1));
+        self.attachments[t].gap |= next.is_none();
+        self.attachments[t].cursor = next.unwrap_or_else(|| self.history.tail(ch));
+        self.attachments[t].until = None;
+        self.attachments[t].again = Seq::NONE;
+        self.set_seen(t, again);
+        self.introduce(t);
     }
 
     fn attachments_of_member(&self, m: u32) -> usize {

@@ -210,7 +210,10 @@ impl Server<'_> {
     /// Remembers that a connection's replies must wait until this entry of its own is sent.
     pub(super) fn note_own(&mut self, c: u32, ch: u32, seq: Seq) {
         if let Some(t) = self.attachment_of(c, ch) {
-            if self.attachments[t].intro.is_linked() || self.conns[c].job.introduces(t) {
+            if self.attachments[t].intro.is_linked()
+                || self.conns[c].job.introduces(t)
+                || self.attachments[t].until.is_some()
+            {
                 // It comes after the introduction, for which nothing must wait.
                 return;
             }
@@ -299,7 +302,7 @@ impl Server<'_> {
                     (Some(m), Kind::Join) => {
                         self.members[m].flags = flags;
                         self.members[m].delivered = self.members[m].delivered.max(seq);
-                        self.stay_after_all(m);
+                        self.stay_after_all(m, seq);
                         self.attach_devices(m);
                     }
                     (Some(m), _) => self.members[m].flags = flags,
@@ -330,7 +333,9 @@ impl Server<'_> {
         while let Some(t) = next {
             next = List::<1>::next(&self.attachments, t);
             if self.attachments[t].member == m {
-                self.attachments[t].until = Some(seq);
+                // The first leaving that is not yet sent counts.
+                self.attachments[t].until.get_or_insert(seq);
+                self.attachments[t].again = Seq::NONE;
                 waiting = true;
             }
         }
@@ -339,17 +344,14 @@ impl Server<'_> {
         }
     }
 
-    /// Joined again before the own leaving was sent everywhere: the cursors stay.
-    pub(super) fn stay_after_all(&mut self, m: u32) {
+    /// Joined again before the own leaving was sent everywhere: what is said in between is not for it.
+    pub(super) fn stay_after_all(&mut self, m: u32, seq: Seq) {
         let ch = self.members[m].channel;
         let mut next = self.channels[ch].attachments.front();
         while let Some(t) = next {
             next = List::<1>::next(&self.attachments, t);
-            if self.attachments[t].member == m {
-                // The introduction that follows says it all.
-                self.attachments[t].until = None;
-                self.attachments[t].cursor = self.history.head(ch);
-                self.set_seen(t, self.channels[ch].last);
+            if self.attachments[t].member == m && self.attachments[t].until.is_some() {
+                self.attachments[t].again = seq;
             }
         }
     }
