@@ -178,8 +178,10 @@ impl Client {
 
     fn look_around(&mut self, context: &mut Context<'_>) {
         let room = self.some_room();
-        // Who also asks for history in odd ways could not tell the answers apart.
-        let modern = self.role.behaviour != Behaviour::Rubbish
+        // Who also asks for history in odd ways could not tell the answers apart, nor who is told of failures without a label.
+        let clear = self.role.labels || !context.reads_fail;
+        let modern = clear
+            && self.role.behaviour != Behaviour::Rubbish
             && self
                 .session
                 .as_ref()

@@ -142,7 +142,7 @@ impl Client {
         let Some(session) = &self.session else { return };
         if let Err(why) = session
             .screen
-            .complete(&self.viewer(), &context.oracle.ledger)
+            .complete(&self.viewer(context), &context.oracle.ledger)
         {
             context.oracle.object(why);
         }

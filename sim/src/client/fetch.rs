@@ -92,7 +92,9 @@ impl Client {
             channel,
             failures: 0,
         });
-        self.ask(Ask::Fetch, &format!("CHATHISTORY {middle} {limit}"));
+        session.pages += 1;
+        let ask = Ask::Fetch(session.pages);
+        self.ask(ask, &format!("CHATHISTORY {middle} {limit}"));
     }
 
     fn next_page(&mut self, context: &mut Context<'_>) {
@@ -130,7 +132,9 @@ impl Client {
             "CHATHISTORY {verb} {} {cursor} {}",
             fetch.target, fetch.limit
         );
-        self.ask(Ask::Fetch, &line);
+        session.pages += 1;
+        let ask = Ask::Fetch(session.pages);
+        self.ask(ask, &line);
     }
 
     /// A page came.
@@ -275,7 +279,9 @@ fn judge(
             None if !fetch.forwards => Seq((fetch.shown.0 + 1).max(last.0)),
             _ => last,
         };
-        let exact = context.rest || by == Paging::Id || cursor.is_none();
+        // A read that fails for good closes its page early.
+        let whole = by == Paging::Id || cursor.is_none();
+        let exact = context.rest || (whole && !context.reads_fail);
         if exact && let Some(hole) = hole(from, to) {
             return Err(format!("place {} is left out of {places:?}", hole.0));
         }

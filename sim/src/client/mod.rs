@@ -101,7 +101,8 @@ pub(crate) enum Stage {
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Ask {
     Message(u64),
-    Fetch,
+    /// A page, the how-manieth of its connection.
+    Fetch(u32),
     Other(String),
 }
 
@@ -126,6 +127,7 @@ pub struct Session {
     watch_full: bool,
     markers: BTreeMap<String, u64>,
     fetch: Option<Fetch>,
+    pages: u32,
     fetched: BTreeMap<ChannelId, BTreeSet<Seq>>,
     gap_in: BTreeSet<String>,
     quitting: bool,
@@ -153,6 +155,7 @@ impl Session {
             watch_full: false,
             markers: BTreeMap::new(),
             fetch: None,
+            pages: 0,
             fetched: BTreeMap::new(),
             gap_in: BTreeSet::new(),
             quitting: false,
@@ -371,8 +374,13 @@ impl Client {
         self.say(&text);
     }
 
-    fn viewer(&self) -> Viewer {
+    fn viewer(&self, context: &Context<'_>) -> Viewer {
+        let fetches = self
+            .session
+            .as_ref()
+            .is_some_and(|s| s.has("draft/chathistory"));
         Viewer {
+            strict: fetches || !context.reads_fail,
             nick: self.role.nick.clone(),
             echo: self.session.as_ref().is_some_and(|s| s.has("echo-message")),
             ids: self.session.as_ref().is_some_and(|s| s.has("message-tags")),

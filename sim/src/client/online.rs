@@ -145,8 +145,10 @@ impl Client {
                     None => {}
                 }
             }
-            Ask::Fetch => {
-                if lines.iter().any(is_refusal) {
+            Ask::Fetch(page) => {
+                // A page that broke off was judged by what came of it, and the next was asked for.
+                let current = self.session.as_ref().is_some_and(|s| s.pages == page);
+                if current && lines.iter().any(is_refusal) {
                     self.fetch_failed(context);
                 }
             }
@@ -196,7 +198,9 @@ impl Client {
                 context.gaps += 1;
                 self.gap(line.param(2), context);
             }
-            "FAIL" if line.param(0) == "CHATHISTORY" => self.fetch_failed(context),
+            "FAIL" if line.param(0) == "CHATHISTORY" && !self.role.labels => {
+                self.fetch_failed(context);
+            }
             _ => {}
         }
     }
@@ -220,7 +224,10 @@ impl Client {
             )
             .active;
         if active {
-            session.screen.begin(channel.row.id, &context.oracle.ledger);
+            let replayed = !session.has("draft/chathistory");
+            session
+                .screen
+                .begin(channel.row.id, replayed, &context.oracle.ledger);
             session.gap_in.insert(fold(target));
         }
     }
@@ -235,7 +242,7 @@ impl Client {
             Err(why) => context.oracle.object(format!("{}: {why}", self.role.nick)),
             Ok(None) => {}
             Ok(Some((channel, seq))) => {
-                let viewer = self.viewer();
+                let viewer = self.viewer(context);
                 let direct = !target.starts_with('#');
                 let known = self.session.as_mut().map(|session| {
                     let first = session
@@ -296,7 +303,10 @@ impl Client {
         };
         session.rooms.insert(fold(target));
         session.gap_in.remove(&fold(target));
-        session.screen.begin(room.row.id, &context.oracle.ledger);
+        let replayed = !session.has("draft/chathistory");
+        session
+            .screen
+            .begin(room.row.id, replayed, &context.oracle.ledger);
     }
 
     /// The first line of a channel on this connection, at a client that relies on replay: nothing again, nothing left out.

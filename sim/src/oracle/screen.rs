@@ -16,6 +16,8 @@ pub struct Viewer {
     pub echo: bool,
     /// Whether it sees the identities of entries; else it knows only messages with a mark.
     pub ids: bool,
+    /// Whether holes are objected to at once: what is replayed has some where reads fail for good.
+    pub strict: bool,
 }
 
 /// One channel on a screen.
@@ -25,6 +27,8 @@ pub struct View {
     pub active: bool,
     /// Everything after this was to be shown without a hole.
     pub floor: Seq,
+    /// Nothing was shown since the channel was introduced, and what comes first may be the last of what was missed.
+    pub fresh: bool,
     /// The newest place shown live.
     pub last: Seq,
     /// Places shown live.
@@ -44,8 +48,10 @@ pub struct Screen {
 
 impl Screen {
     /// The channel is (again) shown from here on: after joining, or after the server said that something was left out.
-    pub fn begin(&mut self, channel: ChannelId, ledger: &Ledger) {
+    /// With `replayed` the last of what was missed comes first.
+    pub fn begin(&mut self, channel: ChannelId, replayed: bool, ledger: &Ledger) {
         let view = self.views.entry(channel).or_default();
+        view.fresh = replayed;
         view.active = true;
         view.floor = ledger.last(channel);
     }
@@ -90,12 +96,15 @@ impl Screen {
                 viewer.nick, view.last.0
             ));
         }
+        if std::mem::take(&mut view.fresh) {
+            view.floor = Seq(seq.0 - 1);
+        }
         let missing = missing(view.floor, seq, channel, view, viewer, ledger);
         view.first.get_or_insert((seq, committed));
         view.live.insert(seq);
         view.last = seq;
         view.floor = seq;
-        match missing {
+        match missing.filter(|_| viewer.strict) {
             Some(hole) => Err(format!(
                 "{} was shown place {place} but not {} before it",
                 viewer.nick, hole.0
@@ -176,13 +185,14 @@ mod tests {
             nick: nick.to_owned(),
             echo,
             ids: true,
+            strict: true,
         }
     }
 
     fn show(places: &[u64], who: &Viewer) -> Result<(), String> {
         let ledger = ledger();
         let mut screen = Screen::default();
-        screen.begin(ROOM, &Ledger::default());
+        screen.begin(ROOM, false, &Ledger::default());
         for place in places {
             screen.live(ROOM, Seq(*place), false, who, &ledger)?;
         }
@@ -210,9 +220,9 @@ mod tests {
     fn what_was_left_out_openly_is_not_missing() {
         let (ledger, bob) = (ledger(), viewer("bob", false));
         let mut screen = Screen::default();
-        screen.begin(ROOM, &Ledger::default());
+        screen.begin(ROOM, false, &Ledger::default());
         screen.live(ROOM, Seq(1), false, &bob, &ledger).unwrap();
-        screen.begin(ROOM, &ledger);
+        screen.begin(ROOM, false, &ledger);
         assert_eq!(screen.complete(&bob, &ledger), Ok(()));
         screen.live(ROOM, Seq(4), false, &bob, &ledger).unwrap();
     }
