@@ -58,7 +58,11 @@ impl Server<'_> {
     fn timer(&mut self, now: Instant, c: u32) {
         let ping = u64::from(self.config.ping_ms);
         let conn = &self.conns[c];
-        if conn.closing {
+        if conn.closing && !conn.pinged {
+            // It was told only since the timer was set: it has as long to read that.
+            self.conns[c].pinged = true;
+            self.timers.set(c, now + ping);
+        } else if conn.closing {
             // It was told, and does not even read that.
             self.conns[c].reply.start = self.conns[c].reply.end;
             self.conns[c].tail.start = self.conns[c].tail.end;
@@ -69,6 +73,7 @@ impl Server<'_> {
             let end = conn.opened + u64::from(self.config.login_ms);
             if end <= now {
                 self.close_with_error(c, "You did not log in in time");
+                self.conns[c].pinged = true;
                 self.timers.set(c, now + ping);
             } else {
                 self.timers.set(c, end);
@@ -79,6 +84,7 @@ impl Server<'_> {
             self.timers.set(c, now + ping);
         } else if now - conn.heard >= 2 * ping && conn.pinged {
             self.close_with_error(c, "Ping timeout");
+            self.conns[c].pinged = true;
             self.timers.set(c, now + ping);
         } else if now - conn.heard >= ping {
             // In the middle of an answer no PING is put: who reads that slowly is given the same time without.

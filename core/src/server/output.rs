@@ -338,9 +338,14 @@ impl Server<'_> {
     fn leave_unseen(&mut self, t: u32) {
         let (c, m) = (self.attachments[t].conn, self.attachments[t].member);
         let room = self.room_name(self.attachments[t].channel);
-        self.detach(t);
-        if self.attachments_of_member(m) == 0 {
-            self.remove_member(m);
+        let again = self.attachments[t].again;
+        if again.is_none() {
+            self.detach(t);
+            if self.attachments_of_member(m) == 0 {
+                self.remove_member(m);
+            }
+        } else {
+            self.come_back(t, again);
         }
         let (nick, server) = (self.nick_copy(c), self.config.server_name);
         if self.reserve_reply(c) {
@@ -428,6 +433,11 @@ impl Server<'_> {
         self.attachments[t].until = None;
         self.attachments[t].again = Seq::NONE;
         self.set_seen(t, again);
+        self.conns[self.attachments[t].conn]
+            .members_of
+            .dirty
+            .remove(&mut self.attachments, t);
+        self.channels[ch].flagged = false;
         self.introduce(t);
     }
 

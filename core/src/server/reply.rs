@@ -302,6 +302,7 @@ impl Server<'_> {
             self.reply(c, format_args!("ERROR :{reason}"));
         }
         self.conns[c].closing = true;
+        self.conns[c].pinged = false;
         // A socket that takes nothing would never be asked for again; now it is.
         self.conns[c].sending = false;
         self.wake(c);

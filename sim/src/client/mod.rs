@@ -131,6 +131,8 @@ pub struct Session {
     fetched: BTreeMap<ChannelId, BTreeSet<Seq>>,
     gap_in: BTreeSet<String>,
     quitting: bool,
+    /// The server's last line was read.
+    told_end: bool,
     spoke_last: bool,
     check: Option<check::Check>,
 }
@@ -159,6 +161,7 @@ impl Session {
             fetched: BTreeMap::new(),
             gap_in: BTreeSet::new(),
             quitting: false,
+            told_end: false,
             spoke_last: false,
             check: None,
         }
@@ -244,7 +247,7 @@ impl Client {
     }
 
     fn keep_place(&mut self, session: &Session, context: &Context<'_>) {
-        let certain = session.quitting && session.alone && self.role.sole;
+        let certain = session.quitting && session.told_end && session.alone && self.role.sole;
         if self.role.behaviour == Behaviour::Rubbish || !certain {
             self.resume = None;
             return;
@@ -333,7 +336,11 @@ impl Client {
         };
         match line.command.as_str() {
             "PING" => self.say(&format!("PONG :{}", line.last())),
-            "ERROR" => {}
+            "ERROR" => {
+                if let Some(session) = &mut self.session {
+                    session.told_end = true;
+                }
+            }
             _ if self.is_online() => self.online_line(line, context),
             _ => self.login_line(&line, context),
         }
