@@ -83,7 +83,7 @@ impl Person {
         t.enter(&format!("/quote REGISTER * * {}", password(name)));
         t.wait_for("Welcome");
         t.enter(&format!(
-            "/network add -sasl_mechanism SCRAM-SHA-256 -sasl_username {name} -sasl_password {} soqet",
+            "/network add -sasl_mechanism PLAIN -sasl_username {name} -sasl_password {} soqet",
             password(name)
         ));
         t.enter("/save");
@@ -193,8 +193,8 @@ fn real_clients_chat_leave_and_find_what_they_missed() {
     let Person {
         name,
         home,
+        address,
         terminal,
-        ..
     } = bob;
     terminal.wait_end();
     ann.enter("/buffer irc.soqet.#lounge");
@@ -217,7 +217,7 @@ fn real_clients_chat_leave_and_find_what_they_missed() {
         name,
         terminal: Person::open_weechat(name, &home),
         home,
-        address: String::new(),
+        address,
     };
     bob.enter("/connect soqet");
     // The list of buffers shows the room as soon as he is in it again.
@@ -259,5 +259,25 @@ fn real_clients_chat_leave_and_find_what_they_missed() {
     for person in [&ann, &carol] {
         person.sees("I am back");
     }
-    assert_eq!(bob.name, "bob");
+
+    // The same with irssi, which logs in by PLAIN.
+    carol.enter("/disconnect soqet");
+    carol.enter("/window 1");
+    carol.sees("Connection lost");
+    for n in 1..=3 {
+        ann.enter(&format!("without carol {n}"));
+        bob.sees(&format!("without carol {n}"));
+    }
+    carol.enter("/connect soqet");
+    carol.sees("SASL authentication succeeded");
+    carol.enter("/window 2");
+    carol.sees("without carol 3");
+    assert_in_order(
+        &carol.terminal.screen(),
+        &["without carol 1", "without carol 2", "without carol 3"],
+    );
+    carol.enter("I am back too");
+    for person in [&ann, &bob] {
+        person.sees("I am back too");
+    }
 }
