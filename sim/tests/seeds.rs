@@ -3,7 +3,7 @@
 use soqet_sim::{Options, Sabotage, run};
 
 /// How many seeds an ordinary test run takes.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 200;
 
 #[test]
 fn all_is_well_in_every_world() {

@@ -9,7 +9,7 @@ use crate::line::fold;
 use crate::store::Faults;
 
 /// How long nothing must happen, virtual milliseconds.
-const QUIET_MS: u64 = 4_000;
+const QUIET_MS: u64 = 1_500;
 
 impl World {
     pub(super) fn advance_phase(&mut self) {
