@@ -113,6 +113,8 @@ impl Server<'_> {
         });
         if let Covered::Page(bounds) = self.history.select(ch, &select, self.is_complete(ch)) {
             (job.next, job.last) = bounds.unwrap_or((Seq(1), Seq(0)));
+            // Memory may still hold what the configured limit has ended.
+            job.next = job.next.max(self.channels[ch].first);
             job.mark = 1;
         }
         self.once(c, job)
