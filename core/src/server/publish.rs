@@ -113,7 +113,8 @@ impl Server<'_> {
             )
         });
         let stage = match conn {
-            Some(_) if echoes && !wants_echo && label => Some(Stage::Acknowledge),
+            // Who has left since gets no echo, but an answer all the same.
+            Some(_) if label && ((echoes && !wants_echo) || !attached) => Some(Stage::Acknowledge),
             Some(_) if attached && (label || (echoes && !wants_echo)) => Some(Stage::Echo(seq)),
             _ => None,
         };

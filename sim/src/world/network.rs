@@ -52,7 +52,7 @@ macro_rules! context {
             reads_fail: $world.plan.faults.refuse_reads > 0,
             crashes: $world.counts.crashes,
             healed: $world.phase != Phase::Chaos,
-            rest: $world.phase == Phase::Asking,
+            rest: $world.phase == Phase::Asking && !$world.plan.scarce,
             trace: &mut $world.trace,
         }
     };
