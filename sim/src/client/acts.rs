@@ -110,7 +110,15 @@ impl Client {
             }
             60..66 => self.talk_to_somebody(context),
             66..80 => match self.draw.pick(&absent).cloned() {
-                Some(room) => self.ask(Ask::Other("JOIN".into()), &format!("JOIN {room}")),
+                Some(room) => {
+                    // It may have been removed while it was away: what was said until now was not for it.
+                    if let (Some(resume), Some(channel)) =
+                        (&mut self.resume, context.tables.room(&room))
+                    {
+                        resume.places.remove(&channel.row.id);
+                    }
+                    self.ask(Ask::Other("JOIN".into()), &format!("JOIN {room}"));
+                }
                 None => self.look_around(context),
             },
             80..94 => self.look_around(context),
