@@ -111,10 +111,26 @@ impl Server<'_> {
             selector,
             limit,
         });
-        if let Covered::Page(bounds) = self.history.select(ch, &select, self.is_complete(ch)) {
+        // Memory may still hold what the configured limit has ended: pages begin after that, or the client would take an empty one for
+        // the end.
+        let (complete, first) = (self.is_complete(ch), self.channels[ch].first);
+        let mut covered = self.history.select(ch, &select, complete);
+        if let Covered::Page(Some((_, last))) = covered
+            && last < first
+        {
+            let ended = Bound::Seq(Seq(first.0 - 1));
+            let selector = match selector {
+                Selector::After(_) => Selector::After(ended),
+                Selector::Between(_, to) => Selector::Between(ended, to),
+                other => other,
+            };
+            covered = self
+                .history
+                .select(ch, &Select { selector, ..select }, complete);
+        }
+        if let Covered::Page(bounds) = covered {
             (job.next, job.last) = bounds.unwrap_or((Seq(1), Seq(0)));
-            // Memory may still hold what the configured limit has ended.
-            job.next = job.next.max(self.channels[ch].first);
+            job.next = job.next.max(first);
             job.mark = 1;
         }
         self.once(c, job)
