@@ -63,7 +63,11 @@ fn run(command: &mut Command, input: &str) -> Output {
     let mut stdin = child.stdin.take().expect("piped");
     // What is refused at once may not be waited with: then nobody reads.
     if let Err(error) = stdin.write_all(input.as_bytes()) {
-        assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe, "write its input");
+        assert_eq!(
+            error.kind(),
+            std::io::ErrorKind::BrokenPipe,
+            "write its input"
+        );
     }
     drop(stdin);
     child.wait_with_output().expect("wait for soqet")
