@@ -257,10 +257,10 @@ impl Client {
             Some(_) | None => BTreeMap::new(),
         };
         for (channel, view) in &session.screen.views {
-            if view.active && view.last != Seq::NONE {
-                places.insert(*channel, view.last);
-            } else if !view.active {
+            if view.left {
                 places.remove(channel);
+            } else if view.last != Seq::NONE {
+                places.insert(*channel, view.last);
             }
         }
         self.resume = Some(Resume {

@@ -29,6 +29,8 @@ pub struct View {
     pub floor: Seq,
     /// Nothing was shown since the channel was introduced, and what comes first may be the last of what was missed.
     pub fresh: bool,
+    /// The user left at some time, and missed what was said until it came back.
+    pub left: bool,
     /// The newest place shown live.
     pub last: Seq,
     /// Places shown live.
@@ -58,7 +60,8 @@ impl Screen {
 
     /// The user left.
     pub fn end(&mut self, channel: ChannelId) {
-        self.views.entry(channel).or_default().active = false;
+        let view = self.views.entry(channel).or_default();
+        (view.active, view.left) = (false, true);
     }
 
     /// The view of a channel; a direct chat is shown from the login on.
