@@ -406,7 +406,9 @@ impl Server<'_> {
                 attachment.until,
             )
         };
-        self.drop_echoes(c, ch, seen, false);
+        // What was passed behind the own leaving was not shown.
+        let shown = until.map_or(seen, |until| seen.min(until));
+        self.drop_echoes(c, ch, shown, false);
         if !self.fetches_history(c) && self.members[m].delivered < seen {
             self.members[m].delivered = seen;
             self.touch_member(now, m);
@@ -426,14 +428,15 @@ impl Server<'_> {
 
     /// The leaving is sent, and the account has joined again at that place since: its entries go on from there.
     fn come_back(&mut self, t: u32, again: Seq) {
-        let ch = self.attachments[t].channel;
+        let (c, ch) = (self.attachments[t].conn, self.attachments[t].channel);
         let next = self.history.find(ch, Seq(again.0 + 1));
         self.attachments[t].gap |= next.is_none();
         self.attachments[t].cursor = next.unwrap_or_else(|| self.history.tail(ch));
         self.attachments[t].until = None;
         self.attachments[t].again = Seq::NONE;
+        self.drop_echoes(c, ch, again, true);
         self.set_seen(t, again);
-        self.conns[self.attachments[t].conn]
+        self.conns[c]
             .members_of
             .dirty
             .remove(&mut self.attachments, t);

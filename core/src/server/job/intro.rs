@@ -61,7 +61,8 @@ impl Server<'_> {
                 self.touch_member(now, m);
             }
             if self.attachments[t].seen < told {
-                // Should it be lapped again before its next entry, nothing is told twice.
+                // Should it be lapped again before its next entry, nothing is told twice. What is told from history bears no label.
+                self.drop_echoes(c, ch, told, true);
                 self.set_seen(t, told);
             }
         }
