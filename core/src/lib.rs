@@ -4,6 +4,7 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+pub mod adapters;
 pub mod auth;
 pub mod config;
 pub mod history;

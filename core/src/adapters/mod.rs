@@ -1,0 +1,4 @@
+//! What needs no operating system but does need a library, each behind a feature: the simulator runs the very code a board runs.
+
+#[cfg(feature = "flash")]
+pub mod blocks;
