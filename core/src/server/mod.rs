@@ -115,27 +115,40 @@ impl Full {
 }
 
 /// A chat server. See the module.
+///
+/// In this order: what is used most has the shortest offsets, and so the shortest instructions.
+#[repr(C)]
 pub struct Server<'a> {
+    conns: Pool<'a, Conn>,
+    accounts: Pool<'a, Account>,
+    channels: Pool<'a, Channel>,
+    credentials: Pool<'a, Credential>,
+    attachments: Pool<'a, Attachment>,
+    members: Pool<'a, Member>,
+    appends: Pool<'a, Append>,
+    requests: Pool<'a, Request>,
+    replies: Buffers<'a>,
     config: Config<'a>,
-    rng: ChaCha8Rng,
-    hash_key: [u8; 16],
+    watches: Pool<'a, Watch>,
+    bans: Pool<'a, Ban>,
+
+    /// Wait for a slot, buffer or page of which there were none.
+    stalled: List<4>,
+    runnable: List<0>,
+    ready: List<1>,
+    /// Hold a page, the oldest first.
+    holders: List<5>,
+    bodies: Buffers<'a>,
+    lines: Buffers<'a>,
+    pages: Buffers<'a>,
+    timers: Timers<'a>,
     clock: Clock,
     /// `None` until the store has told them.
     settings: Option<Settings>,
     stopping: bool,
 
-    conns: Pool<'a, Conn>,
     /// Connections from elsewhere, by address.
     addresses: Index<'a>,
-    runnable: List<0>,
-    ready: List<1>,
-    /// Wait for a slot, buffer or page of which there were none.
-    stalled: List<4>,
-    /// Hold a page, the oldest first.
-    holders: List<5>,
-    timers: Timers<'a>,
-
-    accounts: Pool<'a, Account>,
     account_names: Index<'a>,
     account_ids: Index<'a>,
     /// All accounts in memory in the order of their last change of presence.
@@ -146,44 +159,32 @@ pub struct Server<'a> {
     /// The last time told.
     now: Instant,
 
-    channels: Pool<'a, Channel>,
     /// Rooms by folded name, direct chats by their accounts.
     channel_keys: Index<'a>,
     channel_ids: Index<'a>,
     /// Channels whose slot may be reused, the longest unused first.
     idle_channels: List<0>,
-    members: Pool<'a, Member>,
     /// Members with markers to be stored.
     dirty_members: List<2>,
     /// When they are, unless the account goes offline before.
     save_at: Option<Instant>,
-    attachments: Pool<'a, Attachment>,
-    bans: Pool<'a, Ban>,
-    watches: Pool<'a, Watch>,
     watch_names: Index<'a>,
 
-    requests: Pool<'a, Request>,
     request_index: Index<'a>,
     request_queue: List<0>,
-    appends: Pool<'a, Append>,
     append_queue: List<0>,
     /// When the earliest retry of a request or append is due.
     retry_at: Option<Instant>,
-    credentials: Pool<'a, Credential>,
     throttles: Throttles<'a>,
-
-    lines: Buffers<'a>,
-    replies: Buffers<'a>,
-    bodies: Buffers<'a>,
-    pages: Buffers<'a>,
     history: History<'a>,
 
-    flight: output::Flight,
     last_msgid: u64,
     /// Whether there is any account: the first to register becomes the owner. `None` until the store has told.
     accounts_exist: Option<bool>,
     /// The first account is being created.
     first_account_pending: bool,
+    time_asked: bool,
+    guests_swept: bool,
     /// Accounts being removed.
     removals: List<1>,
     /// When they go on, after the store refused a step.
@@ -194,8 +195,9 @@ pub struct Server<'a> {
     welcomed: usize,
     /// Label of the line that is being run, whose buffer is lent.
     running_label: Option<(u32, crate::text::Text<64>)>,
-    time_asked: bool,
-    guests_swept: bool,
+    hash_key: [u8; 16],
+    rng: ChaCha8Rng,
+    flight: output::Flight,
 }
 
 impl<'a> Server<'a> {
