@@ -143,8 +143,8 @@ fn a_flapping_link_ends_right(world: &mut dyn World) {
     drop(bob);
     // However many changes were skipped, it ends with the truth.
     let last = |lines: &[Line]| lines.iter().rfind(|l| l.is("730") || l.is("731")).cloned();
-    // What bob had begun ends only after the store has answered, which on a busy disk takes its time; a ghost would stay longer.
-    let deadline = Instant::now() + 4 * PATIENCE;
+    // What bob had begun ends only after the store has answered, which on a busy disk takes its time; a ghost would stay for `ping_ms`.
+    let deadline = Instant::now() + PATIENCE;
     loop {
         assert!(Instant::now() < deadline, "bob is never offline");
         if last(&ann.answers("MONITOR S")).is_some_and(|l| l.is("731")) {
