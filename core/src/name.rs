@@ -9,6 +9,9 @@ use crate::text::Text;
 
 /// Longest nick (account name), bytes.
 pub const NICK_MAX: usize = 23;
+/// [`check_nick`]'s rule, in words for who chose one that is refused.
+pub const NICK_RULE: &str = "a nick is 1 to 23 of A-Z a-z 0-9 - _ [ ] { } \\ | ^ ` and does not begin with a digit or -; \
+     a name in any script can stand beside it: SETNAME, after the login";
 /// Longest room name with its `#`, bytes.
 pub const ROOM_MAX: usize = 47;
 /// Longest display name, bytes.
@@ -67,7 +70,7 @@ impl fmt::Display for NameError {
                 )
             }
             Self::Character(c) => write!(f, "It must not contain {c}"),
-            Self::Reserved => f.write_str("This name is reserved"),
+            Self::Reserved => f.write_str("This name is kept for the server itself"),
         }
     }
 }
@@ -235,6 +238,18 @@ mod tests {
             ("soQet", NameError::Reserved),
         ] {
             assert_eq!(check_nick(nick), Err(error), "{nick:?}");
+        }
+    }
+
+    #[test]
+    fn the_rule_in_words_is_the_rule() {
+        assert!(NICK_RULE.contains(&format!("1 to {NICK_MAX} of")));
+        let (_, rest) = NICK_RULE.split_once("0-9 ").unwrap();
+        let (listed, _) = rest.split_once(" and ").unwrap();
+        let listed: Vec<char> = listed.split(' ').flat_map(str::chars).collect();
+        for c in (' '..='~').filter(|c| !c.is_ascii_alphanumeric()) {
+            let allowed = check_nick(&format!("a{c}")).is_ok();
+            assert_eq!(allowed, listed.contains(&c), "{c:?}");
         }
     }
 

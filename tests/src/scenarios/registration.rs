@@ -199,6 +199,11 @@ fn forbidden_names(world: &mut dyn World) {
                 .any(|l| l.is("432") || l.is("431") || l.is("461")),
             "{name:?}: {answers:#?}"
         );
+        if let Some(refusal) = answers.iter().find(|l| l.is("432")) {
+            for word in ["1 to 23 of A-Z", "SETNAME"] {
+                assert!(refusal.text().contains(word), "{name:?}: {refusal}");
+            }
+        }
         assert!(
             !answers
                 .iter()

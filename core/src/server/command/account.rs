@@ -197,7 +197,11 @@ impl Server<'_> {
         let k = self.conns[c].credential;
         if k == NIL || self.credentials[k].method != Method::Register {
             if let Err(error) = name::check_nick(name) {
-                self.fail(c, "ACCOUNT", format_args!("BAD_ACCOUNT_NAME * :{error}"));
+                self.fail(
+                    c,
+                    "ACCOUNT",
+                    format_args!("BAD_ACCOUNT_NAME * :{error}: {}", name::NICK_RULE),
+                );
                 return Flow::Done;
             }
             let verifier = match self.new_password(c, "ACCOUNT", name, password) {

@@ -135,7 +135,11 @@ impl Server<'_> {
                 shown
             };
             let shown = if shown.is_empty() { "*" } else { &*shown };
-            self.numeric(c, ERR_ERRONEUSNICKNAME, format_args!("{shown} :{error}"));
+            self.numeric(
+                c,
+                ERR_ERRONEUSNICKNAME,
+                format_args!("{shown} :{error}: {}", name::NICK_RULE),
+            );
             return Flow::Done;
         }
         self.conns[c].nick = Text::truncated(nick);

@@ -74,7 +74,11 @@ impl Server<'_> {
         if account != "*"
             && let Err(error) = name::check_nick(account)
         {
-            self.fail(c, "REGISTER", format_args!("BAD_ACCOUNT_NAME * :{error}"));
+            self.fail(
+                c,
+                "REGISTER",
+                format_args!("BAD_ACCOUNT_NAME * :{error}: {}", name::NICK_RULE),
+            );
             return Flow::Done;
         }
         match self.config.registration {
