@@ -114,6 +114,21 @@ pub enum PlainError {
     Identity,
 }
 
+impl fmt::Display for PlainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "Your client sent a PLAIN message that is not a name and a password",
+            Self::Empty => "The name or the password is empty",
+            Self::TooLong => "The name or the password is too long to be anybody's",
+            Self::Identity => {
+                "Nobody can log in as one account and act as another; leave the authorization identity empty"
+            }
+        })
+    }
+}
+
+impl core::error::Error for PlainError {}
+
 impl<'a> Plain<'a> {
     /// Longest message, bytes: what an [`Assembler`]'s buffer needs to hold.
     pub const MAX: usize = NAME_MAX + 1 + NAME_MAX + 1 + PASSWORD_MAX;

@@ -45,13 +45,21 @@ pub enum ScramError {
 impl fmt::Display for ScramError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Malformed => "malformed SCRAM message",
-            Self::Unsupported => "channel binding and extensions are not supported",
-            Self::Identity => "one cannot log in as one account and act as another",
-            Self::WrongNonce => "wrong SCRAM nonce",
-            Self::WrongChannelBinding => "wrong channel binding",
-            Self::WrongProof => "wrong name or password",
-            Self::Buffer => "buffer too small",
+            Self::Malformed => "Your client sent a SCRAM message that cannot be read",
+            Self::Unsupported => {
+                "Channel binding and extensions of SCRAM are not supported; turn them off in your client"
+            }
+            Self::Identity => {
+                "Nobody can log in as one account and act as another; leave the authorization identity empty"
+            }
+            Self::WrongNonce => {
+                "Your client answered another login than this one (its SCRAM nonce differs); please try again"
+            }
+            Self::WrongChannelBinding => {
+                "Your client contradicts itself about channel binding; somebody may have changed its messages"
+            }
+            Self::WrongProof => "Wrong name or password",
+            Self::Buffer => "The login's parameters are too long",
         })
     }
 }

@@ -41,8 +41,10 @@ fn with_a_password(world: &mut dyn World) {
     assert!(capability.contains("before-connect"), "{capability}");
     let done = outcome(&mut ann, &password("ann"));
     assert_eq!((done.param(0), done.param(1)), ("SUCCESS", "ann"));
+    assert_eq!(ann.expect_command("900").param(2), "ann");
     ann.send("CAP END");
-    ann.expect_command("001");
+    // Nothing of SASL: that was not asked for.
+    assert!(ann.line().is("001"));
     ann.welcomed();
     // Already logged in.
     assert_eq!(

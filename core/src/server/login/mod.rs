@@ -5,6 +5,8 @@ mod nick;
 mod register;
 mod sasl;
 
+use core::fmt;
+
 use super::account::Removal;
 use super::conn::Memo;
 use super::input::Flow;
@@ -144,14 +146,11 @@ impl Server<'_> {
             && let Some(old) = self.dispensable(now)
         {
             let conn = self.credentials[old].conn;
-            self.release_credential(conn);
-            if self.reserve_reply(conn) {
-                self.numeric(
-                    conn,
-                    ERR_SASLFAIL,
-                    format_args!(":Too many logins are in progress, please try again"),
-                );
-            }
+            self.reserve_reply(conn);
+            self.fail_login(
+                conn,
+                format_args!("Too many logins are in progress, please try again"),
+            );
         }
         let credential = Credential {
             conn: c,
@@ -166,6 +165,36 @@ impl Server<'_> {
             }
             None => false,
         }
+    }
+
+    /// What the credential of a connection is for.
+    fn method(&self, c: u32) -> Method {
+        match self.conns[c].credential {
+            NIL => Method::None,
+            k => self.credentials[k].method,
+        }
+    }
+
+    /// Ends a login that failed and says why, in the words of what the client tried.
+    pub(in crate::server) fn fail_login(&mut self, c: u32, why: fmt::Arguments<'_>) -> Flow {
+        let method = self.method(c);
+        self.release_credential(c);
+        match method {
+            Method::Pass => self.numeric(c, ERR_PASSWDMISMATCH, format_args!(":{why}")),
+            Method::Register => {
+                let nick = self.nick_copy(c);
+                self.fail(
+                    c,
+                    "REGISTER",
+                    format_args!("TEMPORARILY_UNAVAILABLE {nick} :{why}"),
+                );
+            }
+            Method::Guest => self.notice(c, why),
+            Method::None | Method::Scram | Method::Proved | Method::Plain => {
+                self.numeric(c, ERR_SASLFAIL, format_args!(":{why}"));
+            }
+        }
+        Flow::Done
     }
 
     pub(in crate::server) fn dispensable(&self, now: Instant) -> Option<u32> {
@@ -293,31 +322,32 @@ impl Server<'_> {
     pub(in crate::server) fn log_in(&mut self, now: Instant, c: u32, account: AccountId) -> Flow {
         let Some(a) = self.account_by_id(account) else {
             if core::mem::take(&mut self.conns[c].memo) != Memo::None {
-                return self.sasl_fail(c, format_args!("That account is gone"));
+                return self.fail_login(c, format_args!("That account is gone"));
             }
             self.ask(c, What::LoadAccount(account));
             return Flow::Wait;
         };
         if self.accounts[a].removal != Removal::None {
-            return self.sasl_fail(c, format_args!("Wrong name or password"));
+            return self.fail_login(c, format_args!("Wrong name or password"));
         }
         if self.accounts[a].flags.contains(AccountFlags::DISABLED) {
-            return self.sasl_fail(
+            return self.fail_login(
                 c,
                 format_args!("That account is disabled; ask the owner of this server"),
             );
         }
-        let method = self.conns[c].credential;
-        let guest = method != NIL && self.credentials[method].method == Method::Guest;
+        let method = self.method(c);
         self.release_credential(c);
         self.conns[c].memo = Memo::None;
         self.pin_account(a);
         self.conns[c].account = a;
         self.conns[c].presence_seen = self.stamp;
         let (nick, server) = (self.accounts[a].name, self.config.server_name);
-        if !guest {
+        if method != Method::Guest {
             let old = self.nick_copy(c);
             self.reply(c, format_args!(":{server} {RPL_LOGGEDIN:03} {old} {nick}!{nick}@{server} {nick} :You are now logged in as {nick}"));
+        }
+        if matches!(method, Method::Proved | Method::Plain) {
             self.numeric(
                 c,
                 RPL_SASLSUCCESS,

@@ -115,15 +115,7 @@ impl Server<'_> {
         copy.fill(0);
         match checked {
             Ok(account) => self.log_in(now, c, account),
-            Err(Flow::Wait) => Flow::Wait,
-            Err(Flow::Done) => {
-                self.numeric(
-                    c,
-                    ERR_PASSWDMISMATCH,
-                    format_args!(":Wrong name or password"),
-                );
-                Flow::Done
-            }
+            Err(flow) => flow,
         }
     }
 

@@ -1,7 +1,5 @@
 //! SASL: SCRAM-SHA-256 (RFC 5802, RFC 7677) and PLAIN (RFC 4616) over AUTHENTICATE (IRCv3 sasl).
 
-use core::fmt;
-
 use base64ct::{Base64, Encoding};
 use rand_chacha::rand_core::Rng;
 
@@ -35,7 +33,7 @@ impl Server<'_> {
             self.numeric(
                 c,
                 ERR_NEEDMOREPARAMS,
-                format_args!("AUTHENTICATE :Not enough parameters"),
+                format_args!("AUTHENTICATE :Name a mechanism, such as SCRAM-SHA-256"),
             );
             return Flow::Done;
         };
@@ -52,14 +50,9 @@ impl Server<'_> {
             self.numeric(c, ERR_SASLABORTED, format_args!(":The login was aborted"));
             return Flow::Done;
         }
-        let k = self.conns[c].credential;
-        let method = if k == NIL {
-            Method::None
-        } else {
-            self.credentials[k].method
-        };
-        match method {
+        match self.method(c) {
             Method::Scram | Method::Proved | Method::Plain => {
+                let k = self.conns[c].credential;
                 self.credentials[k].since = now;
                 self.sasl_data(now, c, param)
             }
@@ -68,6 +61,8 @@ impl Server<'_> {
     }
 
     pub(in crate::server) fn sasl_begin(&mut self, now: Instant, c: u32, mechanism: &str) -> Flow {
+        // A password of PASS gives way to it.
+        self.release_credential(c);
         let raw = self.takes_raw(c);
         let method = if mechanism.eq_ignore_ascii_case("SCRAM-SHA-256") {
             Method::Scram
@@ -84,24 +79,20 @@ impl Server<'_> {
                 RPL_SASLMECHS,
                 format_args!("{mechanisms} :are the mechanisms to log in with here"),
             );
-            return self.sasl_fail(
-                c,
-                format_args!("That mechanism is not available on this connection"),
-            );
+            let why = if mechanism.eq_ignore_ascii_case("PLAIN") {
+                "PLAIN shows the password to everybody on the way; set up SCRAM-SHA-256 in your client"
+            } else {
+                "This server does not know that mechanism; set up SCRAM-SHA-256 in your client"
+            };
+            return self.fail_login(c, format_args!("{why}"));
         };
         if !self.take_credential(now, c, method) {
-            return self.sasl_fail(
+            return self.fail_login(
                 c,
                 format_args!("Too many logins are in progress, please try again"),
             );
         }
         self.reply(c, format_args!("AUTHENTICATE +"));
-        Flow::Done
-    }
-
-    pub(in crate::server) fn sasl_fail(&mut self, c: u32, why: fmt::Arguments<'_>) -> Flow {
-        self.release_credential(c);
-        self.numeric(c, ERR_SASLFAIL, format_args!(":{why}"));
         Flow::Done
     }
 
@@ -127,12 +118,15 @@ impl Server<'_> {
                     self.numeric(
                         c,
                         ERR_SASLTOOLONG,
-                        format_args!(":That SASL message is too long"),
+                        format_args!(":Your client sent a SASL message that is too long"),
                     );
                     return Flow::Done;
                 }
                 Err(ChunkError::Malformed) => {
-                    return self.sasl_fail(c, format_args!("That SASL message is not base64"));
+                    return self.fail_login(
+                        c,
+                        format_args!("Your client sent a SASL message that is not base64"),
+                    );
                 }
             }
         }
@@ -147,7 +141,7 @@ impl Server<'_> {
             self.numeric(
                 c,
                 ERR_SASLTOOLONG,
-                format_args!(":That SASL message is too long"),
+                format_args!(":Your client sent a SASL message that is too long"),
             );
             return Flow::Done;
         };
@@ -182,11 +176,11 @@ impl Server<'_> {
             Progress::Idle => {
                 let Some(folded) = name::fold::<{ name::NICK_MAX }>(spelled) else {
                     // Nobody's, as everybody can tell by its length: nothing is derived for it.
-                    return Err(self.sasl_fail(c, format_args!("Wrong name or password")));
+                    return Err(self.fail_login(c, format_args!("Wrong name or password")));
                 };
                 if let Err(wait) = self.charge_login(now, c, &folded) {
                     let seconds = wait.div_ceil(1_000);
-                    return Err(self.sasl_fail(
+                    return Err(self.fail_login(
                         c,
                         format_args!("Too many attempts to log in; try again in {seconds} s"),
                     ));
@@ -202,7 +196,7 @@ impl Server<'_> {
             }
             Progress::Asked => {
                 // The store failed.
-                Err(self.sasl_fail(
+                Err(self.fail_login(
                     c,
                     format_args!("The server could not read its storage, please try again"),
                 ))
@@ -239,7 +233,7 @@ impl Server<'_> {
     pub(in crate::server) fn scram_first(&mut self, now: Instant, c: u32, message: &[u8]) -> Flow {
         let first = match ClientFirst::parse(message) {
             Ok(first) => first,
-            Err(error) => return self.sasl_fail(c, format_args!("{error}")),
+            Err(error) => return self.fail_login(c, format_args!("{error}")),
         };
         let found = match self.look_up(now, c, &first.name) {
             Ok(found) => found,
@@ -252,7 +246,7 @@ impl Server<'_> {
         let begun = Handshake::begin(&first, &verifier, &scram::server_nonce(&random), &mut out);
         let (handshake, len) = match begun {
             Ok(begun) => begun,
-            Err(error) => return self.sasl_fail(c, format_args!("{error}")),
+            Err(error) => return self.fail_login(c, format_args!("{error}")),
         };
         let k = self.conns[c].credential;
         self.credentials[k].handshake = Some(handshake);
@@ -265,7 +259,7 @@ impl Server<'_> {
         match Base64::encode(message, &mut text) {
             Ok(text) => self.reply(c, format_args!("AUTHENTICATE {text}")),
             Err(_) => {
-                return self.sasl_fail(c, format_args!("The login's parameters are too long"));
+                return self.fail_login(c, format_args!("The login's parameters are too long"));
             }
         }
         Flow::Done
@@ -274,7 +268,10 @@ impl Server<'_> {
     pub(in crate::server) fn scram_final(&mut self, now: Instant, c: u32, message: &[u8]) -> Flow {
         let k = self.conns[c].credential;
         let Some(handshake) = self.credentials[k].handshake.take() else {
-            return self.sasl_fail(c, format_args!("That message is out of order"));
+            return self.fail_login(
+                c,
+                format_args!("Your client sent a SCRAM message out of order"),
+            );
         };
         let mut out = [0; 64];
         match handshake.finish(message, &mut out) {
@@ -284,14 +281,14 @@ impl Server<'_> {
                 self.credentials[k].method = Method::Proved;
                 self.send_sasl(c, &out[..len])
             }
-            Ok(_) => self.sasl_fail(c, format_args!("Wrong name or password")),
-            Err(error) => self.sasl_fail(c, format_args!("{error}")),
+            Ok(_) => self.fail_login(c, format_args!("Wrong name or password")),
+            Err(error) => self.fail_login(c, format_args!("{error}")),
         }
     }
 
     pub(in crate::server) fn sasl_proved(&mut self, now: Instant, c: u32, len: usize) -> Flow {
         if len > 0 {
-            return self.sasl_fail(c, format_args!("An empty message was expected"));
+            return self.fail_login(c, format_args!("Your client sent more than the login needs; it should end it with AUTHENTICATE +"));
         }
         let k = self.conns[c].credential;
         let account = self.credentials[k].account;
@@ -304,7 +301,7 @@ impl Server<'_> {
                 Ok(account) => self.log_in(now, c, account),
                 Err(flow) => flow,
             },
-            Err(_) => self.sasl_fail(c, format_args!("A name and a password are needed")),
+            Err(error) => self.fail_login(c, format_args!("{error}")),
         }
     }
 
@@ -328,7 +325,7 @@ impl Server<'_> {
                     .is_some_and(|(derivation, verifier)| derivation.matches(verifier));
                 let (account, folded) = (credential.account, credential.name);
                 if !matches || account.is_none() {
-                    return Err(self.sasl_fail(c, format_args!("Wrong name or password")));
+                    return Err(self.fail_login(c, format_args!("Wrong name or password")));
                 }
                 self.refund_login(now, c, &folded);
                 // From here on the key need not be derived again.
