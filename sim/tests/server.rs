@@ -1,6 +1,6 @@
 //! One server, driven call by call: what the simulated world meets too seldom, or never, because its host does everything right.
 
-use soqet_core::config::Config;
+use soqet_core::config::{Config, Rate};
 use soqet_core::id::ConnId;
 use soqet_core::memory::{Capacities, Owned};
 use soqet_core::server::{Link, Protocol, Sent, Server};
@@ -23,8 +23,8 @@ struct Rig<'a> {
 }
 
 impl<'a> Rig<'a> {
-    fn new(memory: &'a mut Owned, capacities: &Capacities) -> Self {
-        let mut server = Server::new(CONFIG, memory.borrow(), [7; 32]).unwrap();
+    fn new(memory: &'a mut Owned, capacities: &Capacities, config: Config<'static>) -> Self {
+        let mut server = Server::new(config, memory.borrow(), [7; 32]).unwrap();
         server.set_time(Instant(0), 1_800_000_000_000);
         let mut rig = Self {
             server,
@@ -69,13 +69,35 @@ impl<'a> Rig<'a> {
     }
 
     fn open_as(&mut self, protocol: Protocol) -> ConnId {
+        self.open_from(protocol, 0)
+    }
+
+    /// From another address: the last byte of an IPv4 one.
+    fn open_from(&mut self, protocol: Protocol, last: u8) -> ConnId {
+        let mut address = [0; 16];
+        address[10..].copy_from_slice(&[0xff, 0xff, 127, 0, 0, last]);
         let link = Link {
             protocol,
             encrypted: false,
             loopback: true,
-            address: [0; 16],
+            address,
         };
         self.server.open(Instant(self.now), link).unwrap()
+    }
+
+    /// Logs in to ann by PASS; what is answered.
+    fn pass(&mut self, last: u8, password: &str) -> String {
+        let conn = self.open_from(Protocol::Irc, last);
+        self.say(
+            conn,
+            &format!("PASS {password}\r\nNICK ann\r\nUSER u 0 * :r\r\n"),
+        );
+        // The key is derived in the next `poll`.
+        self.settle();
+        let heard = self.hear(conn);
+        self.server.close(Instant(self.now), conn);
+        self.settle();
+        heard
     }
 
     /// Lines arrive; nothing is sent.
@@ -129,7 +151,40 @@ impl<'a> Rig<'a> {
 
 fn with(capacities: &Capacities, test: impl FnOnce(&mut Rig<'_>)) {
     let mut memory = Owned::new(capacities);
-    test(&mut Rig::new(&mut memory, capacities));
+    test(&mut Rig::new(&mut memory, capacities, CONFIG));
+}
+
+#[test]
+fn who_guesses_from_many_addresses_locks_nobody_out() {
+    let capacities = Capacities {
+        throttles: 1000,
+        ..Capacities::SMALL
+    };
+    let config = Config {
+        login_address_rate: Rate {
+            burst: 5,
+            every_ms: 3_600_000,
+        },
+        ..CONFIG
+    };
+    let mut memory = Owned::new(&capacities);
+    let mut rig = Rig::new(&mut memory, &capacities, config);
+    rig.person("ann", "batch");
+    // Fifty attempts are the account's, all addresses together; then each address has three more.
+    let mut tried = 0;
+    for last in 1..=40 {
+        for _ in 0..5 {
+            tried += usize::from(rig.pass(last, "wrong-password").contains("Wrong name"));
+        }
+    }
+    assert_eq!(tried, 50 + 30 * 3);
+    // Their right guess comes too late.
+    assert!(rig.pass(40, "password1").contains(" 464 ann :Too many"));
+    // The owner is let in from elsewhere, as often as it likes, and after a slip too.
+    assert!(rig.pass(200, "pasword1").contains("Wrong name"));
+    for _ in 0..20 {
+        assert!(rig.pass(200, "password1").contains(" 001 ann "));
+    }
 }
 
 #[test]

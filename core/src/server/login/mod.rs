@@ -29,6 +29,12 @@ use crate::time::Instant;
 /// Longest time between two messages of a login, milliseconds.
 const EXPIRE_MS: u64 = 60_000;
 
+/// How often an address may try an account whose attempts others have used up. So rarely that having many addresses helps little.
+const SPARE_RATE: Rate = Rate {
+    burst: 3,
+    every_ms: 3_600_000,
+};
+
 /// How far a login has come.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::server) enum Progress {
@@ -278,7 +284,8 @@ impl Server<'_> {
 
     // ---- rates
 
-    pub(in crate::server) fn rate_keys(&self, c: u32, folded: &str) -> [(u64, Rate); 3] {
+    /// What an attempt to log in is charged to: account and address, address, account, and what an address may try when the account's are used up.
+    fn rate_keys(&self, c: u32, folded: &str) -> [(u64, Rate); 4] {
         let address = self.conns[c].address;
         let per_address = self.config.login_address_rate;
         let everywhere = Rate {
@@ -292,21 +299,32 @@ impl Server<'_> {
             ),
             (self.hash(&[b"login from", &address]), per_address),
             (self.hash(&[b"login to", folded.as_bytes()]), everywhere),
+            (
+                self.hash(&[b"spare login", folded.as_bytes(), &address]),
+                SPARE_RATE,
+            ),
         ]
     }
 
     /// Charges an attempt to log in; milliseconds to wait if there were too many. A success gives it back.
+    ///
+    /// Many addresses together may use up what an account allows. Its owner, at an address of its own, still has a few attempts there.
     pub(in crate::server) fn charge_login(
         &mut self,
         now: Instant,
         c: u32,
         folded: &str,
     ) -> Result<(), u64> {
-        let keys = self.rate_keys(c, folded);
-        for (key, rate) in keys {
+        let [here, from, to, spare] = self.rate_keys(c, folded);
+        for (key, rate) in [here, from] {
             self.throttles.peek(now, key, rate)?;
         }
-        for (key, rate) in keys {
+        if let Err(wait) = self.throttles.peek(now, to.0, to.1) {
+            self.throttles
+                .take(now, spare.0, spare.1)
+                .map_err(|_| wait)?;
+        }
+        for (key, rate) in [here, from, to] {
             self.throttles.charge(now, key, rate);
         }
         Ok(())
