@@ -301,7 +301,7 @@ impl Client {
             6 => self.say(&format!("NAMES {room}")),
             7 => self.say(&format!("WHOIS {somebody}")),
             8 => self.say(&format!("PRIVMSG {room},{somebody},#x,,: :many")),
-            9 => self.say(&format!("CHATHISTORY LATEST {room} * 99999")),
+            9 => self.say(&format!("CHATHISTORY LATEST {room} * -99999")),
             10 => self.say(&format!(
                 "CHATHISTORY BETWEEN {somebody} msgid=zzz timestamp=never -1"
             )),

@@ -47,7 +47,7 @@ impl Server<'_> {
         let (first, second) = (m.param(1 + shift), m.param(2 + shift));
         let limit = m
             .param(if wanted == 4 { 3 + shift } else { 2 + shift })
-            .and_then(|limit| limit.parse::<u16>().ok());
+            .and_then(limit_of);
         let Some(limit) = limit else {
             self.fail(
                 c,
@@ -350,6 +350,12 @@ impl Server<'_> {
             );
         }
     }
+}
+
+/// A number of messages; one that is larger than any page is any such number.
+fn limit_of(text: &str) -> Option<u16> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u16::MAX))
 }
 
 /// `timestamp=` or `msgid=`.
