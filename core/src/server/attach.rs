@@ -185,6 +185,7 @@ impl Server<'_> {
             bans_loaded: record.bans == 0,
             ..Channel::default()
         })?;
+        self.rooms += usize::from(self.channels[ch].is_room());
         self.channel_keys.insert(hash, ch);
         self.channel_ids.insert(id_hash(record.id.0), ch);
         self.history.open(ch, record.last);
@@ -275,6 +276,7 @@ impl Server<'_> {
         self.channel_ids.remove(id_hash(self.channels[ch].id.0), ch);
         self.idle_channels.remove(&mut self.channels, ch);
         self.history.close(ch);
+        self.rooms -= usize::from(self.channels[ch].is_room());
         self.channels.remove(ch);
     }
 

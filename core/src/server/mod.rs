@@ -193,6 +193,8 @@ pub struct Server<'a> {
     sweep_at: Option<Instant>,
     /// Connections that were welcomed.
     welcomed: usize,
+    /// Channels in memory that are rooms.
+    rooms: usize,
     /// Label of the line that is being run, whose buffer is lent.
     running_label: Option<(u32, crate::text::Text<64>)>,
     hash_key: [u8; 16],
@@ -266,6 +268,7 @@ impl<'a> Server<'a> {
             removal_at: None,
             sweep_at: None,
             welcomed: 0,
+            rooms: 0,
             running_label: None,
             time_asked: false,
             guests_swept: false,

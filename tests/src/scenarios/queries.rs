@@ -215,8 +215,19 @@ fn ison_and_userhost(world: &mut dyn World) {
 fn the_small_ones(world: &mut dyn World) {
     world.start(&CONFIG);
     let mut ann = world.register("ann");
+    let _bob = world.register("bob");
+    ann.join("#room");
+    ann.say("bob", "a private chat is nobody else's business");
     let lusers = ann.ask("LUSERS", "266");
     assert_eq!(lusers[0].command, "251");
+    assert_eq!(find(&lusers, "254").param(1), "1");
+    let answers = ann.answers("MONITOR ? bob");
+    assert!(
+        answers
+            .iter()
+            .any(|l| l.standard("FAIL", "MONITOR", "UNKNOWN_SUBCOMMAND")),
+        "{answers:#?}"
+    );
     assert!(
         find(&ann.ask("VERSION", "351"), "351")
             .param(1)

@@ -237,6 +237,16 @@ impl Server<'_> {
             }
             Some("L" | "l") => self.once(c, Job::new(Task::Watches { status: false })),
             Some("S" | "s") => self.once(c, Job::new(Task::Watches { status: true })),
+            Some(unknown) if !unknown.is_empty() => {
+                let shown: Text<16> = Text::truncated(unknown);
+                let shown = if shown.contains(' ') { "*" } else { &*shown };
+                self.fail(
+                    c,
+                    "MONITOR",
+                    format_args!("UNKNOWN_SUBCOMMAND {shown} :Use +, -, C, L or S"),
+                );
+                Flow::Done
+            }
             _ => self.need_more(c, "MONITOR"),
         }
     }

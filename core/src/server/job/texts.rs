@@ -155,7 +155,7 @@ impl Server<'_> {
                 c,
                 out,
                 RPL_LUSERCHANNELS,
-                format_args!("{} :rooms and private chats in use", self.channels.len()),
+                format_args!("{} :rooms in use", self.rooms),
             ),
             3 => self.numeric_line(
                 c,
