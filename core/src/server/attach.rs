@@ -520,11 +520,12 @@ impl Server<'_> {
 
     /// Attaches the connections of a direct chat's accounts that are online, so that they get what is published from here on.
     /// Those for whom there is no room are closed.
-    pub(super) fn attach_direct(&mut self, ch: u32, cursor: Cursor) {
+    /// They have seen its places up to `seen`: all of them if the entry is transient, and then nobody need have room for it.
+    pub(super) fn attach_direct(&mut self, ch: u32, cursor: Cursor, seen: Seq) {
         let Shape::Direct { accounts, .. } = self.channels[ch].shape else {
             return;
         };
-        let before = Seq(self.channels[ch].last.0.saturating_sub(1));
+        let transient = seen == self.channels[ch].last;
         for (i, id) in accounts.into_iter().enumerate() {
             if i == 1 && accounts[0] == accounts[1] {
                 break;
@@ -536,10 +537,12 @@ impl Server<'_> {
                 continue;
             };
             let Some(m) = self.install_member(a, ch, &MemberRecord::default()) else {
-                self.close_account(
-                    a,
-                    "The server has no room for another private chat of yours now",
-                );
+                if !transient {
+                    self.close_account(
+                        a,
+                        "The server has no room for another private chat of yours now",
+                    );
+                }
                 continue;
             };
             let mut next = self.accounts[a].conns.front();
@@ -553,7 +556,8 @@ impl Server<'_> {
                     continue;
                 }
                 match self.attach(c, m, Some(cursor)) {
-                    Some(t) => self.attachments[t].seen = before,
+                    Some(t) => self.attachments[t].seen = seen,
+                    None if transient => {}
                     // Its client must not believe that it was shown everything; it finds the message when it comes back.
                     None => self.close_with_error(
                         c,

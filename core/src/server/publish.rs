@@ -97,7 +97,7 @@ impl Server<'_> {
         self.bodies.restore(bodies);
 
         if let Some(cursor) = pushed {
-            self.attach_direct(ch, cursor);
+            self.attach_direct(ch, cursor, Seq(seq.0.saturating_sub(1)));
         }
         self.apply(ch, kind, sender, seq, &effect);
         self.flag_channel(ch);
@@ -185,7 +185,8 @@ impl Server<'_> {
             subject: "",
             text: "",
         };
-        if self.push_entry(ch, &entry, guest, true).is_some() {
+        if let Some(cursor) = self.push_entry(ch, &entry, guest, true) {
+            self.attach_direct(ch, cursor, self.channels[ch].last);
             self.flag_channel(ch);
         }
     }

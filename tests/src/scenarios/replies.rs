@@ -143,6 +143,13 @@ fn tagmsg(world: &mut dyn World) {
     ann.send("@+typing=done TAGMSG bob");
     assert_eq!(bob.expect_command("TAGMSG").tag("+typing"), Some("done"));
     old.expect_none("TAGMSG without message-tags", |l| l.is("TAGMSG"));
+    // Nothing was said between these two yet.
+    let mut carol = world.register("carol");
+    ann.send("@+typing=active TAGMSG carol");
+    assert_eq!(
+        carol.expect_command("TAGMSG").tag("+typing"),
+        Some("active")
+    );
 }
 
 fn capabilities_come_and_go(world: &mut dyn World) {
