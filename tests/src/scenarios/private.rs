@@ -226,4 +226,12 @@ fn several_targets(world: &mut dyn World) {
         bob.expect_text("both of you");
         carol.expect_text("both of you");
     }
+    // A label is answered once, so it goes with one target.
+    let answers = ann.answers("@label=l PRIVMSG bob,carol :both again");
+    let labelled: Vec<_> = answers
+        .iter()
+        .filter(|l| l.tag("label").is_some())
+        .collect();
+    assert!(labelled.len() == 1 && labelled[0].is("407"), "{answers:#?}");
+    bob.expect_none("a part of it", |l| l.text() == "both again");
 }

@@ -46,7 +46,18 @@ impl Server<'_> {
                 s.numeric(c, ERR_NOTEXTTOSEND, format_args!(":No text to send"))
             });
         }
-        if targets.split(',').count() > TARGETS_MAX {
+        let count = targets.split(',').count();
+        if count > 1 && self.conns[c].labelled {
+            // Their answers come as each is stored, and all must be in the label's one batch.
+            return self.complain(c, |s| {
+                s.numeric(
+                    c,
+                    ERR_TOOMANYTARGETS,
+                    format_args!("{command} :With a label, one target at a time"),
+                );
+            });
+        }
+        if count > TARGETS_MAX {
             return self.complain(c, |s| {
                 s.numeric(
                     c,
