@@ -341,17 +341,27 @@ fn accounts_from_the_command_line() {
     // On a stopped one.
     world.running().stop();
     world.server = None;
-    stdout(&account(&world, &["enable", "ann"], ""));
+    assert_eq!(
+        stdout(&account(&world, &["enable", "ANN"], "")),
+        "ann can log in again.\n"
+    );
     stdout(&account(
         &world,
         &["passwd", "ann", "--password-stdin"],
         "another password\n",
     ));
-    stdout(&account(
-        &world,
-        &["title", "ann", "first mate", "cook"],
-        "",
-    ));
+    assert_eq!(
+        stdout(&account(
+            &world,
+            &["title", "ann", "first mate", "cook"],
+            "",
+        )),
+        "The titles of ann are now first mate,cook.\n"
+    );
+    assert_eq!(
+        stdout(&account(&world, &["list", "x"], "")),
+        "No account's name begins with x.\n"
+    );
     stdout(&account(
         &world,
         &["add", "bob", "--password-stdin"],

@@ -39,6 +39,8 @@ pub struct Answer {
     pub entries: Vec<Entry>,
     /// Names of rooms.
     pub rooms: Vec<String>,
+    /// What was done, in words, without a full stop.
+    pub said: String,
 }
 
 /// A connection to a server.
@@ -52,7 +54,7 @@ pub struct Exchange {
 enum Reply {
     Entry(Entry),
     Room(String),
-    Done,
+    Done(String),
     Failed(String),
     Ping(String),
     Other,
@@ -78,7 +80,7 @@ impl Exchange {
             match read_reply(&self.receive()?) {
                 Reply::Entry(entry) => answer.entries.push(entry),
                 Reply::Room(name) => answer.rooms.push(name),
-                Reply::Done => return Ok(answer),
+                Reply::Done(said) => return Ok(Answer { said, ..answer }),
                 Reply::Failed(text) => return Err(Failure::new(text)),
                 Reply::Ping(token) => self.send(&format!("PONG :{token}"))?,
                 Reply::Other => {}
@@ -146,7 +148,9 @@ fn read_reply(line: &[u8]) -> Reply {
             })
         }
         ("NOTE", ["ACCOUNT", "ROOM", _, room, ..]) => Reply::Room((*room).to_owned()),
-        ("NOTE", ["ACCOUNT", code, ..]) if *code == "END" || code.ends_with("_DONE") => Reply::Done,
+        ("NOTE", ["ACCOUNT", code, ..]) if *code == "END" || code.ends_with("_DONE") => {
+            Reply::Done(last())
+        }
         ("FAIL" | "ERROR", _) => Reply::Failed(last()),
         ("PING", _) => Reply::Ping(last()),
         (numeric, _) if numeric.len() == 3 && numeric.starts_with(['4', '5']) => {
@@ -192,8 +196,14 @@ mod tests {
     #[test]
     fn ends_are_told_from_errors() {
         for (line, reply) in [
-            (":s NOTE ACCOUNT ADD_DONE ann :Added", Reply::Done),
-            (":s NOTE ACCOUNT END * :End of list", Reply::Done),
+            (
+                ":s NOTE ACCOUNT ADD_DONE ann :Added",
+                Reply::Done("Added".into()),
+            ),
+            (
+                ":s NOTE ACCOUNT END * :End of list",
+                Reply::Done("End of list".into()),
+            ),
             (
                 ":s FAIL ACCOUNT ACCOUNT_EXISTS ann :Name taken",
                 Reply::Failed("Name taken".into()),
@@ -236,6 +246,7 @@ mod tests {
         let mut exchange = Exchange::new(ours).unwrap();
         let answer = exchange.request("ACCOUNT LIST").unwrap();
         assert_eq!(answer.entries.len(), 1);
+        assert_eq!(answer.said, "done");
         server.join().unwrap();
         assert!(exchange.request("ACCOUNT LIST").is_err());
     }

@@ -89,8 +89,11 @@ fn perform(
     exchange: &mut Exchange,
 ) -> Result<String, Failure> {
     let iterations = settings.file.config().iterations;
-    let mut change =
-        |line: String, done: String| exchange.request(&line).map(|_| format!("{done}.\n"));
+    let mut change = |line: String| {
+        exchange
+            .request(&line)
+            .map(|answer| format!("{}.\n", answer.said))
+    };
     match command {
         AccountCommand::Add {
             name,
@@ -100,15 +103,12 @@ fn perform(
         } => {
             let titles = join_titles(titles)?;
             let verifier = password::new_verifier(name, *password_stdin, iterations)?;
-            let added = format!("Account {name} is added");
-            let mut text = change(format!("ACCOUNT ADD {name} :{verifier}"), added)?;
+            let mut text = change(format!("ACCOUNT ADD {name} :{verifier}"))?;
             if !titles.is_empty() {
-                let titled = format!("Its titles are {titles}");
-                text += &change(format!("ACCOUNT TITLE {name} :{titles}"), titled)?;
+                text += &change(format!("ACCOUNT TITLE {name} :{titles}"))?;
             }
             if *owner {
-                let owning = "It is an owner of the server".to_owned();
-                text += &change(format!("ACCOUNT OWNER {name}"), owning)?;
+                text += &change(format!("ACCOUNT OWNER {name}"))?;
             }
             Ok(text)
         }
@@ -117,34 +117,16 @@ fn perform(
             password_stdin,
         } => {
             let verifier = password::new_verifier(name, *password_stdin, iterations)?;
-            let changed = format!("The password of {name} is changed");
-            change(format!("ACCOUNT PASSWD {name} :{verifier}"), changed)
+            change(format!("ACCOUNT PASSWD {name} :{verifier}"))
         }
         AccountCommand::Title { name, titles } => {
             let titles = join_titles(titles)?;
-            let titled = if titles.is_empty() {
-                format!("{name} has no titles now")
-            } else {
-                format!("The titles of {name} are {titles}")
-            };
-            change(format!("ACCOUNT TITLE {name} :{titles}"), titled)
+            change(format!("ACCOUNT TITLE {name} :{titles}"))
         }
-        AccountCommand::Owner { name } => change(
-            format!("ACCOUNT OWNER {name}"),
-            format!("{name} is an owner of the server"),
-        ),
-        AccountCommand::Disable { name } => change(
-            format!("ACCOUNT DISABLE {name}"),
-            format!("{name} is disabled and cannot log in"),
-        ),
-        AccountCommand::Enable { name } => change(
-            format!("ACCOUNT ENABLE {name}"),
-            format!("{name} can log in again"),
-        ),
-        AccountCommand::Remove { name, .. } => change(
-            format!("ACCOUNT REMOVE {name}"),
-            format!("Account {name} is removed"),
-        ),
+        AccountCommand::Owner { name } => change(format!("ACCOUNT OWNER {name}")),
+        AccountCommand::Disable { name } => change(format!("ACCOUNT DISABLE {name}")),
+        AccountCommand::Enable { name } => change(format!("ACCOUNT ENABLE {name}")),
+        AccountCommand::Remove { name, .. } => change(format!("ACCOUNT REMOVE {name}")),
         AccountCommand::List { prefix, json } => {
             let line = match prefix {
                 Some(prefix) => format!("ACCOUNT LIST {prefix}"),
@@ -154,10 +136,10 @@ fn perform(
             if *json {
                 return to_json(&entries);
             }
-            Ok(if entries.is_empty() {
-                "There are no such accounts.\n".to_owned()
-            } else {
-                show::table(&entries)
+            Ok(match prefix {
+                _ if !entries.is_empty() => show::table(&entries),
+                Some(prefix) => format!("No account's name begins with {prefix}.\n"),
+                None => "There are no accounts yet. Add one: soqet account add NAME\n".to_owned(),
             })
         }
         AccountCommand::Show { name, json } => {

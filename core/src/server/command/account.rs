@@ -132,11 +132,28 @@ impl Server<'_> {
         }
     }
 
+    /// Says what has changed. An account whose titles changed is in memory.
     fn done(&mut self, c: u32, subcommand: &str, name: &str) -> Flow {
         let server = self.config.server_name;
+        let titles = name::fold::<{ name::NICK_MAX }>(name)
+            .and_then(|folded| self.account_by_name(&folded))
+            .map(|a| self.accounts[a].titles)
+            .unwrap_or_default();
+        let (before, after, titles) = match subcommand {
+            "ADD" => ("Account ", " is added", ""),
+            "PASSWD" => ("The password of ", " is changed", ""),
+            "TITLE" if titles.is_empty() => ("", " has no titles now", ""),
+            "TITLE" => ("The titles of ", " are now ", &*titles),
+            "DISABLE" => ("", " is disabled and cannot log in", ""),
+            "ENABLE" => ("", " can log in again", ""),
+            "OWNER" => ("", " is an owner of this server", ""),
+            _ => ("Account ", " is removed; its messages stay", ""),
+        };
         self.reply(
             c,
-            format_args!(":{server} NOTE ACCOUNT {subcommand}_DONE {name} :It is stored"),
+            format_args!(
+                ":{server} NOTE ACCOUNT {subcommand}_DONE {name} :{before}{name}{after}{titles}"
+            ),
         );
         Flow::Done
     }
