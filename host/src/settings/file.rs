@@ -7,7 +7,7 @@ use soqet_core::auth::{ITERATIONS_MAX, ITERATIONS_MIN};
 use soqet_core::config::{Config, Registration};
 use soqet_core::memory::Capacities;
 
-use super::value::{ListenAddress, LogFormat, LogLevel, Number, RateSetting, Word};
+use super::value::{ListenAddresses, LogFormat, LogLevel, Number, RateSetting, Word};
 use crate::failure::Failure;
 
 /// The whole file.
@@ -17,7 +17,7 @@ pub struct File {
     /// Folder of the data; relative to the file's own folder.
     pub data: Option<PathBuf>,
     /// Where IRC clients are expected.
-    pub irc: Option<Vec<ListenAddress>>,
+    pub irc: Option<ListenAddresses>,
     /// How many clients at once.
     pub max_connections: Option<Number<1, 1_000_000>>,
     /// How much to log.
@@ -38,7 +38,12 @@ pub struct File {
 
 /// Names.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(
+    default,
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a section: write [server] on a line of its own, and its settings below"
+)]
 pub struct Server {
     /// The server's name on the wire.
     name: Option<Word>,
@@ -50,7 +55,12 @@ pub struct Server {
 
 /// Who may come in.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(
+    default,
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a section: write [accounts] on a line of its own, and its settings below"
+)]
 pub struct Accounts {
     /// Who may register.
     registration: RegistrationSetting,
@@ -77,25 +87,35 @@ enum RegistrationSetting {
 
 /// What is remembered.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(
+    default,
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a section: write [history] on a line of its own, and its settings below"
+)]
 pub struct History {
     /// Entries a channel keeps.
     messages: Number<1, 1_000_000_000>,
     /// Messages replayed to clients that cannot fetch history.
     replay: Number<0, 65_535>,
     /// Messages of a page.
-    page: Number<0, 65_535>,
+    page: Number<1, 65_535>,
 }
 
 /// How much of everything.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(
+    default,
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a section: write [limits] on a line of its own, and its settings below"
+)]
 pub struct Limits {
-    rooms_per_account: Number<0, 65_535>,
+    rooms_per_account: Number<1, 65_535>,
     bans_per_room: Number<0, 65_535>,
     watches_per_connection: Number<0, 65_535>,
-    connections_per_address: Number<0, 65_535>,
-    pending_per_connection: Number<0, 65_535>,
+    connections_per_address: Number<1, 65_535>,
+    pending_per_connection: Number<1, 65_535>,
     flood: RateSetting,
     register: RateSetting,
     make_room: RateSetting,
@@ -107,7 +127,12 @@ pub struct Limits {
 
 /// How much room; what is not set grows with `max-connections`.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(
+    default,
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a section: write [memory] on a line of its own, and its settings below"
+)]
 pub struct Memory {
     accounts: Option<Number<16, 100_000_000>>,
     channels: Option<Number<16, 100_000_000>>,
@@ -285,12 +310,43 @@ impl File {
     }
 }
 
+/// What a parser of types says, for who has never heard of types.
+fn in_words(message: &str) -> String {
+    let wrong = message
+        .strip_prefix("invalid type: ")
+        .or(message.strip_prefix("invalid value: "))
+        .and_then(|rest| rest.split_once(", expected "));
+    if let Some((found, expected)) = wrong {
+        const KINDS: [(&str, &str); 6] = [
+            ("string ", "the text "),
+            ("integer ", "the number "),
+            ("floating point ", "the number "),
+            ("boolean ", ""),
+            ("sequence", "a list"),
+            ("map", "a table"),
+        ];
+        let found = KINDS
+            .iter()
+            .find_map(|(kind, word)| Some(format!("{word}{}", found.strip_prefix(kind)?)))
+            .unwrap_or_else(|| found.to_owned());
+        let expected = match expected {
+            "a boolean" => "true or false",
+            "a string" => "text between quotes",
+            other => other,
+        };
+        return format!("{found} is not {expected}");
+    }
+    message
+        .replace("unknown field", "unknown setting")
+        .replace("missing field", "missing setting")
+        .replace("unknown variant", "unknown word")
+        .replace(", expected one of", "; there are")
+        .replace(", expected `", "; there is `")
+}
+
 /// Says where in the file the mistake is and what it is.
 fn explain(error: &toml::de::Error, text: &str, path: &Path) -> Failure {
-    let message = error
-        .message()
-        .replace("unknown field", "unknown setting")
-        .replace("missing field", "missing setting");
+    let message = in_words(error.message());
     let Some(span) = error.span() else {
         return Failure::new(format!("{}: {message}", path.display()));
     };
@@ -380,7 +436,7 @@ mod tests {
             "#,
         )
         .unwrap();
-        assert_eq!(file.irc.as_ref().map(Vec::len), Some(2));
+        assert_eq!(file.irc.as_ref().map(|irc| irc.0.len()), Some(2));
         let config = file.config();
         assert_eq!(config.server_name, "chat.example.org");
         assert_eq!(config.network, "Example");
@@ -431,7 +487,31 @@ mod tests {
                 "[accounts]\niterations = 1",
                 &["line 2", "`iterations`", "from 4096"],
             ),
-            ("[accounts]\nguests = 1", &["line 2", "`guests`", "boolean"]),
+            (
+                "[accounts]\nguests = 1",
+                &["line 2", "`guests`", "the number `1` is not true or false"],
+            ),
+            (
+                "irc = 6667",
+                &["`irc`", "is not an address such as \"[::]:6667\""],
+            ),
+            (
+                "server = \"x\"",
+                &["`server`", "is not a section: write [server]"],
+            ),
+            (
+                "[limits]\nflood = 5",
+                &["`flood`", "the number `5` is not a rate such as { burst"],
+            ),
+            (
+                "[limits]\nrooms-per-account = 0",
+                &["a whole number from 1 to 65535"],
+            ),
+            ("[history]\npage = 0", &["a whole number from 1 to 65535"]),
+            (
+                "[server]\nmotd = [1]",
+                &["a list is not text between quotes"],
+            ),
             (
                 "[accounts]\nregistration = \"none\"",
                 &["line 2", "`open`, `invite`, `closed`"],

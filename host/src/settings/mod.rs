@@ -59,7 +59,7 @@ impl Settings {
             None => File::default(),
         };
         let chosen = if serve.irc.is_empty() {
-            file.irc.as_deref()
+            file.irc.as_ref().map(|irc| irc.0.as_slice())
         } else {
             Some(serve.irc.as_slice())
         };

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, Unexpected, Visitor};
+use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use soqet_core::config::Rate;
 use tracing::level_filters::LevelFilter;
 
@@ -32,6 +32,39 @@ impl TryFrom<String> for ListenAddress {
 
     fn try_from(text: String) -> Result<Self, String> {
         text.parse()
+    }
+}
+
+/// One or several of them: `irc = "[::]:6667"` or `irc = ["127.0.0.1:6667", "[::1]:6667"]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenAddresses(pub Vec<ListenAddress>);
+
+impl<'de> Deserialize<'de> for ListenAddresses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMore;
+
+        impl<'de> Visitor<'de> for OneOrMore {
+            type Value = ListenAddresses;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address such as \"[::]:6667\", or a list of them")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                let address = text.parse().map_err(E::custom)?;
+                Ok(ListenAddresses(vec![address]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut addresses = Vec::new();
+                while let Some(address) = list.next_element()? {
+                    addresses.push(address);
+                }
+                Ok(ListenAddresses(addresses))
+            }
+        }
+
+        deserializer.deserialize_any(OneOrMore)
     }
 }
 
@@ -102,7 +135,7 @@ impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
     }
 }
 
-impl<const MAX: u32> Number<0, MAX> {
+impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
     /// The number, or the largest `u16`: such a range is meant to end there.
     pub fn short(self) -> u16 {
         u16::try_from(self.0).unwrap_or(u16::MAX)
@@ -168,7 +201,11 @@ impl TryFrom<String> for Word {
 
 /// A rate: so many at once, then one more every so many milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a rate such as { burst = 5, every-ms = 30000 }"
+)]
 pub struct RateSetting {
     burst: Number<0, 65_535>,
     every_ms: Number<1, 86_400_000>,
