@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::settings::{ListenAddress, LogFormat, LogLevel};
 
@@ -81,7 +82,7 @@ pub struct ServeFromEnvironment {
     pub irc: Vec<ListenAddress>,
     /// How many clients may be connected at once [default: 10000]
     #[arg(long, value_name = "NUMBER", env = "SOQET_MAX_CONNECTIONS", hide_env_values = true,
-          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+          value_parser = clients)]
     pub max_connections: Option<u32>,
 }
 
@@ -93,8 +94,15 @@ pub struct Serve {
     #[arg(long, value_name = "ADDRESS:PORT", value_delimiter = ',')]
     pub irc: Vec<ListenAddress>,
     /// How many clients may be connected at once [default: 10000] [env: SOQET_MAX_CONNECTIONS]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "NUMBER", value_parser = clients)]
     pub max_connections: Option<u32>,
+}
+
+fn clients(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (1..=1_000_000).contains(number))
+        .ok_or_else(|| "it must be a whole number from 1 to 1000000".to_owned())
 }
 
 /// What to do.
@@ -178,6 +186,39 @@ pub enum AccountCommand {
         #[arg(long)]
         yes: bool,
     },
+}
+
+/// Reads the command line and the environment; says what is wrong, or the help asked for, and ends the program.
+pub fn parse() -> Arguments {
+    Arguments::try_parse().unwrap_or_else(|error| {
+        let said = error.print();
+        if let Some(variable) = blamed_variable(&error)
+            && said.is_ok()
+        {
+            eprintln!("\nThat value comes from the environment variable {variable}.");
+        }
+        std::process::exit(error.exit_code())
+    })
+}
+
+/// The environment variable that an invalid value was read from: clap names the option that was never typed.
+fn blamed_variable(error: &clap::Error) -> Option<String> {
+    let value = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let option = value(ContextKind::InvalidArg)?;
+    let long = option.split([' ', '=']).next()?.strip_prefix("--")?;
+    let command = Arguments::command();
+    let variable = command
+        .get_arguments()
+        .find(|argument| argument.get_long() == Some(long))?
+        .get_env()?
+        .to_str()?;
+    let content = std::env::var(variable).ok()?;
+    let typed = format!("--{long}");
+    let is_typed = std::env::args().any(|word| word.split('=').next() == Some(&typed));
+    (!is_typed && content.contains(value(ContextKind::InvalidValue)?)).then(|| variable.to_owned())
 }
 
 impl Arguments {
@@ -272,7 +313,7 @@ mod tests {
     fn nonsense_is_refused_in_words() {
         for (words, part) in [
             (&["--irc", "localhost"][..], "127.0.0.1:6667"),
-            (&["--max-connections", "0"], "1..=1000000"),
+            (&["--max-connections", "0"], "from 1 to 1000000"),
             (&["--log", "loud"], "debug"),
             (&["acount"], "account"),
             (&["account", "add"], "<NAME>"),

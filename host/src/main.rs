@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use soqet::cli::{Arguments, Command};
+use soqet::cli::{self, Arguments, Command};
 use soqet::failure::Failure;
 use soqet::settings::Settings;
 use soqet::{account, logging, serve};
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    match run(&cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("soqet: {failure}");

@@ -17,7 +17,7 @@ use crate::control::{self, Door};
 use crate::driver::{Driver, Listener, OPERATORS, Wakes, operator_link};
 use crate::failure::Failure;
 use crate::files;
-use crate::settings::{File, Settings};
+use crate::settings::{File, LogFormat, Settings};
 use crate::store::{Handle, Sqlite};
 
 /// Serves until a signal says stop.
@@ -27,12 +27,13 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         info!(file = %path.display(), "configuration read");
     }
     let connections = room_for_clients(settings);
+    // First what fails without leaving anything behind.
+    let mut listeners = listen(settings)?;
     let new = control::make_folder(&settings.data)?;
     let data = std::path::absolute(&settings.data).unwrap_or_else(|_| settings.data.clone());
-    // First the lock on the folder, which comes with the database; then the door, which replaces a dead server's.
+    // The lock on the folder, which comes with the database; then the door, which replaces a dead server's.
     let database = open_database(&settings.data)?;
     let (door, knocks) = Door::open(&settings.data)?;
-    let mut listeners = listen(settings)?;
     let addresses: Vec<SocketAddr> = listeners.iter().filter_map(Listener::address).collect();
     listeners.push(Listener::control(knocks).map_err(|error| unwatchable(&error))?);
 
@@ -48,7 +49,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     for address in &addresses {
         info!(%address, "listening for IRC clients");
     }
-    greet(&data, new, &addresses);
+    greet(settings.log_format, &data, new, &addresses);
     let served = driver.run();
     drop(door);
     served.map_err(|died| {
@@ -197,7 +198,27 @@ fn stop_on_signals(wakes: &Arc<Wakes>) -> Result<(), Failure> {
 }
 
 /// Tells on standard output where the data is and how to connect. The lines `irc: ADDRESS:PORT` keep their form: programs read them.
-fn greet(data: &Path, new: bool, addresses: &[SocketAddr]) {
+fn greet(format: LogFormat, data: &Path, new: bool, addresses: &[SocketAddr]) {
+    let text = match format {
+        LogFormat::Text => greeting(data, new, addresses),
+        LogFormat::Json => format!("{}\n", json_greeting(data, new, addresses)),
+    };
+    let mut out = std::io::stdout().lock();
+    // Nobody may be reading; that is no reason not to serve.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// The same for who wants JSON: one object in one line.
+fn json_greeting(data: &Path, new: bool, addresses: &[SocketAddr]) -> serde_json::Value {
+    serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "data": data.to_string_lossy(),
+        "new": new,
+        "irc": addresses,
+    })
+}
+
+fn greeting(data: &Path, new: bool, addresses: &[SocketAddr]) -> String {
     let mut text = format!(
         "soQet {} {} {}\n",
         env!("CARGO_PKG_VERSION"),
@@ -223,9 +244,7 @@ fn greet(data: &Path, new: bool, addresses: &[SocketAddr]) {
         }
         text += "Stop with Ctrl-C.\n";
     }
-    let mut out = std::io::stdout().lock();
-    // Nobody may be reading; that is no reason not to serve.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    text
 }
 
 /// An address at which a client on this computer reaches the listener.
@@ -240,6 +259,19 @@ fn reachable_host(address: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_greeting_is_one_json_object_for_who_wants_json() {
+        let addresses = [
+            "127.0.0.1:6667".parse().unwrap(),
+            "[::1]:7".parse().unwrap(),
+        ];
+        let greeting = json_greeting(Path::new("/da\"ta"), true, &addresses);
+        assert_eq!(greeting["data"], "/da\"ta");
+        assert_eq!(greeting["new"], true);
+        assert_eq!(greeting["irc"][1], "[::1]:7");
+        assert!(!greeting.to_string().contains('\n'));
+    }
 
     #[test]
     fn a_taken_port_is_explained() {

@@ -275,6 +275,47 @@ fn a_second_server_on_the_same_data_is_refused() {
 }
 
 #[test]
+fn what_is_refused_leaves_no_folder_behind() {
+    let world = HostWorld::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("its address").to_string();
+    for (words, input, part) in [
+        (&["--irc", &*port][..], "", "Another program listens there"),
+        (
+            &["account", "add", "ann", "--password-stdin"],
+            "short\n",
+            "too short",
+        ),
+        (
+            &["account", "add", "1st", "--password-stdin"],
+            "a long password\n",
+            "a nick is 1 to 23",
+        ),
+        (&["account", "list"], "", "no data folder"),
+    ] {
+        let mut soqet = world.soqet();
+        soqet.args(words);
+        let output = run(&mut soqet, input);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && said.contains(part),
+            "{words:?}: {said}"
+        );
+    }
+    // A value of the environment is blamed on the environment.
+    let mut soqet = world.soqet();
+    soqet.env("SOQET_IRC", "localhost");
+    let said = run(&mut soqet, "").stderr;
+    assert!(String::from_utf8_lossy(&said).contains("variable SOQET_IRC"));
+    assert_eq!(
+        fs::read_dir(world.folder.path())
+            .expect("its entries")
+            .count(),
+        0
+    );
+}
+
+#[test]
 fn no_descriptors_left() {
     let mut world = started();
     as_world(&mut world).register("ann").join("#room");

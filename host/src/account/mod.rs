@@ -12,6 +12,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use soqet_core::name::{NICK_RULE, check_nick};
+
 use crate::cli::AccountCommand;
 use crate::control;
 use crate::driver::Wakes;
@@ -28,9 +30,24 @@ pub fn run(command: &AccountCommand, settings: &Settings) -> Result<(), Failure>
     if let AccountCommand::Remove { name, yes: false } = command {
         confirm(name)?;
     }
+    let iterations = settings.file.config().iterations;
+    // What is to be added is checked first: a refusal leaves no new folder behind.
+    let added = match command {
+        AccountCommand::Add {
+            name,
+            titles,
+            password_stdin,
+            ..
+        } => {
+            check_nick(name).map_err(|error| Failure::new(format!("{error}: {NICK_RULE}.")))?;
+            join_titles(titles)?;
+            Some(password::new_verifier(name, *password_stdin, iterations)?)
+        }
+        _ => None,
+    };
     let (stream, local) = reach(command, settings)?;
-    let done =
-        Exchange::new(stream).and_then(|mut exchange| perform(command, settings, &mut exchange));
+    let done = Exchange::new(stream)
+        .and_then(|mut exchange| perform(command, added, iterations, &mut exchange));
     if let Some(local) = local {
         local.stop()?;
     }
@@ -85,10 +102,10 @@ fn reach(
 
 fn perform(
     command: &AccountCommand,
-    settings: &Settings,
+    added: Option<String>,
+    iterations: u32,
     exchange: &mut Exchange,
 ) -> Result<String, Failure> {
-    let iterations = settings.file.config().iterations;
     let mut change = |line: String| {
         exchange
             .request(&line)
@@ -99,10 +116,10 @@ fn perform(
             name,
             titles,
             owner,
-            password_stdin,
+            ..
         } => {
             let titles = join_titles(titles)?;
-            let verifier = password::new_verifier(name, *password_stdin, iterations)?;
+            let verifier = added.unwrap_or_default();
             let mut text = change(format!("ACCOUNT ADD {name} :{verifier}"))?;
             if !titles.is_empty() {
                 text += &change(format!("ACCOUNT TITLE {name} :{titles}"))?;
