@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod draw;
+pub mod ether;
 pub mod line;
 pub mod oracle;
 pub mod pipe;

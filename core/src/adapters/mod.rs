@@ -2,3 +2,5 @@
 
 #[cfg(feature = "flash")]
 pub mod blocks;
+#[cfg(feature = "smoltcp")]
+pub mod smoltcp;

@@ -1,0 +1,9 @@
+//! Ethernet: stations, which are smoltcp stacks, joined by a switch that delays, loses, doubles, reorders and damages frames.
+
+mod nic;
+mod station;
+mod switch;
+
+pub use nic::Nic;
+pub use station::{Station, ip_of};
+pub use switch::{Switch, Weather};
