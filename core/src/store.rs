@@ -12,6 +12,8 @@
 //!
 //! Pages of rows and [`Settings`] travel as postcard: enums are only appended to.
 
+pub mod packed;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AccountId, ChannelId, MsgId, Seq, Ticket};

@@ -66,158 +66,275 @@ pub struct Select {
 impl Select {
     /// The first and last place of the page; `None` when it is empty. Among them may be entries that are not shown.
     pub fn page<S: Source>(&self, source: &mut S) -> Result<Option<(Seq, Seq)>, S::Error> {
-        if self.limit == 0 || self.last.is_none() {
-            return Ok(None);
-        }
-        let past = self.last.0.saturating_add(1);
-        match self.selector {
-            Selector::Latest(None) => self.backward(source, 0, past),
-            Selector::Latest(Some(bound)) => {
-                let after = self.after(source, bound)?;
-                self.backward(source, after, past)
-            }
-            Selector::Before(bound) => {
-                let before = self.before(source, bound)?;
-                self.backward(source, 0, before)
-            }
-            Selector::After(bound) => {
-                let after = self.after(source, bound)?;
-                self.forward(source, after, past)
-            }
-            Selector::Between(from, to) => {
-                let (after, before) = (self.after(source, from)?, self.before(source, to)?);
-                if after < before {
-                    return self.forward(source, after, before);
+        let mut search = Search::new(*self);
+        loop {
+            match search.need() {
+                Need::Place(msgid) => search.found(source.place(msgid)?),
+                Need::AtOrAfter(time) => search.found(source.at_or_after(time)?),
+                Need::Ascend(places) => {
+                    source.ascend(places, &mut |row| search.offer(row))?;
+                    search.walked();
                 }
-                let (after, before) = (self.after(source, to)?, self.before(source, from)?);
-                self.backward(source, after, before)
+                Need::Descend(places) => {
+                    source.descend(places, &mut |row| search.offer(row))?;
+                    search.walked();
+                }
+                Need::Done(page) => return Ok(page),
             }
-            Selector::Around(bound) => {
-                let before = self.before(source, bound)?;
-                self.around(source, before)
-            }
-        }
-    }
-
-    /// The place below which all is before the bound.
-    fn before<S: Source>(&self, source: &mut S, bound: Bound) -> Result<u64, S::Error> {
-        match self.resolve(source, bound)? {
-            Ok(place) => Ok(place),
-            Err(time) => self.at_or_after(source, time),
-        }
-    }
-
-    /// The place above which all is after the bound.
-    fn after<S: Source>(&self, source: &mut S, bound: Bound) -> Result<u64, S::Error> {
-        match self.resolve(source, bound)? {
-            Ok(place) => Ok(place),
-            Err(u64::MAX) => Ok(self.last.0),
-            Err(time) => Ok(self.at_or_after(source, time + 1)?.saturating_sub(1)),
-        }
-    }
-
-    /// A bound's place, or else its time.
-    fn resolve<S: Source>(
-        &self,
-        source: &mut S,
-        bound: Bound,
-    ) -> Result<Result<u64, u64>, S::Error> {
-        let past = self.last.0.saturating_add(1);
-        Ok(match bound {
-            Bound::Time(time) => Err(time),
-            Bound::Seq(seq) => Ok(seq.0.min(past)),
-            Bound::Id(id) => match source.place(id)? {
-                Some(seq) => Ok(seq.0.min(past)),
-                None => Err(id.0 >> 22),
-            },
-        })
-    }
-
-    fn at_or_after<S: Source>(&self, source: &mut S, time: u64) -> Result<u64, S::Error> {
-        let past = self.last.0.saturating_add(1);
-        let found = source.at_or_after(time)?;
-        Ok(found.map_or(past, |seq| seq.0.min(past)))
-    }
-
-    /// The oldest between two places, both excluded.
-    fn forward<S: Source>(
-        &self,
-        source: &mut S,
-        after: u64,
-        before: u64,
-    ) -> Result<Option<(Seq, Seq)>, S::Error> {
-        let mut cut = Cut::new(self.limit, None);
-        self.walk(source, false, after, before, &mut cut)?;
-        Ok(cut.page())
-    }
-
-    /// The newest between two places, both excluded.
-    fn backward<S: Source>(
-        &self,
-        source: &mut S,
-        after: u64,
-        before: u64,
-    ) -> Result<Option<(Seq, Seq)>, S::Error> {
-        let mut cut = Cut::new(self.limit, None);
-        self.walk(source, true, after, before, &mut cut)?;
-        Ok(cut.page().map(|(newest, oldest)| (oldest, newest)))
-    }
-
-    /// Half before a place, half from it on; what one side has not goes to the other.
-    fn around<S: Source>(
-        &self,
-        source: &mut S,
-        place: u64,
-    ) -> Result<Option<(Seq, Seq)>, S::Error> {
-        let past = self.last.0.saturating_add(1);
-        let half = self.limit - self.limit / 2;
-        let mut later = Cut::new(half, None);
-        self.walk(source, false, place.saturating_sub(1), past, &mut later)?;
-        let rest = self.limit.saturating_sub(later.kept());
-        let mut earlier = Cut::new(rest, later.first.map(|row| row.time));
-        self.walk(source, true, 0, place, &mut earlier)?;
-        let rest = self.limit.saturating_sub(earlier.kept());
-        // More, where the earlier side had less than its half; less, where a run across the middle made it longer.
-        if rest > half || rest < later.kept() {
-            later = Cut::new(rest.max(1), None);
-            self.walk(source, false, place.saturating_sub(1), past, &mut later)?;
-        }
-        Ok(match (earlier.page(), later.page()) {
-            (Some((_, first)), Some((_, last))) => Some((first, last)),
-            (Some((last, first)), None) => Some((first, last)),
-            (None, page) => page,
-        })
-    }
-
-    /// Offers the shown rows between two places, both excluded, to `cut`.
-    fn walk<S: Source>(
-        &self,
-        source: &mut S,
-        down: bool,
-        after: u64,
-        before: u64,
-        cut: &mut Cut,
-    ) -> Result<(), S::Error> {
-        let places = after.saturating_add(1)..=before.saturating_sub(1);
-        if places.is_empty() {
-            return Ok(());
-        }
-        let mut visit = |row: Row| {
-            if row.is_shown(self.events) {
-                cut.offer(row)
-            } else {
-                ControlFlow::Continue(())
-            }
-        };
-        if down {
-            source.descend(places, &mut visit)
-        } else {
-            source.ascend(places, &mut visit)
         }
     }
 }
 
+/// What a [`Search`] must be told next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Need {
+    /// The place of the entry with that id, if it is kept, by [`Search::found`].
+    Place(MsgId),
+    /// The lowest place whose entry is at that time or later, if there is one, by [`Search::found`].
+    AtOrAfter(u64),
+    /// The rows kept within the (not empty) range, from the lowest on, by [`Search::offer`] until it breaks; then [`Search::walked`].
+    Ascend(RangeInclusive<u64>),
+    /// As `Ascend`, from the highest on.
+    Descend(RangeInclusive<u64>),
+    /// Nothing: these are the first and last place of the page.
+    Done(Option<(Seq, Seq)>),
+}
+
+/// The search for a page's bounds as a state machine, for a store that must wait for its medium; others call [`Select::page`].
+#[derive(Clone, Debug)]
+pub struct Search {
+    select: Select,
+    step: Step,
+    /// Bounds found so far, both excluded.
+    after: u64,
+    before: u64,
+    cut: Cut,
+    /// The side of AROUND that `cut` does not take.
+    other: Cut,
+}
+
+/// Where a [`Search`] is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    /// The place of the selector's bound of this number.
+    Bound(u8),
+    /// It is known by its time only.
+    Time(u8, u64),
+    /// From the oldest between the bounds on.
+    Forward,
+    /// From the newest between the bounds on.
+    Backward,
+    /// Half of AROUND from its bound on.
+    Later,
+    /// Half of AROUND before its bound.
+    Earlier,
+    /// The first half again, longer or shorter.
+    LaterAgain,
+    Done(Option<(Seq, Seq)>),
+}
+
+/// Which side of a bound is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Side {
+    /// The place below which all is before the bound.
+    Before,
+    /// The place above which all is after the bound.
+    After,
+}
+
+impl Search {
+    /// Begins.
+    pub fn new(select: Select) -> Self {
+        let mut search = Self {
+            select,
+            step: Step::Bound(0),
+            after: 0,
+            before: 0,
+            cut: Cut::new(select.limit, None),
+            other: Cut::new(0, None),
+        };
+        search.before = search.past();
+        if select.limit == 0 || select.last.is_none() {
+            search.step = Step::Done(None);
+        } else {
+            search.settle();
+        }
+        search
+    }
+
+    /// What it must be told next.
+    pub fn need(&self) -> Need {
+        match self.step {
+            Step::Bound(number) => match self.bound(number) {
+                Some((Bound::Id(id), _)) => Need::Place(id),
+                _ => Need::Done(None),
+            },
+            Step::Time(_, time) => Need::AtOrAfter(time),
+            Step::Forward => Need::Ascend(self.after + 1..=self.before - 1),
+            Step::Backward => Need::Descend(self.after + 1..=self.before - 1),
+            Step::Later | Step::LaterAgain => Need::Ascend(self.before.max(1)..=self.past() - 1),
+            Step::Earlier => Need::Descend(1..=self.before - 1),
+            Step::Done(page) => Need::Done(page),
+        }
+    }
+
+    /// The answer to [`Need::Place`] and [`Need::AtOrAfter`].
+    pub fn found(&mut self, place: Option<Seq>) {
+        match (self.step, place) {
+            (Step::Bound(number), Some(seq)) => {
+                self.resolved(number, seq.0.min(self.past()));
+            }
+            (Step::Bound(number), None) => {
+                if let Some((Bound::Id(id), side)) = self.bound(number) {
+                    self.seek_time(number, id.0 >> 22, side);
+                }
+            }
+            (Step::Time(number, _), found) => {
+                let past = self.past();
+                let place = found.map_or(past, |seq| seq.0.min(past));
+                let after = self
+                    .bound(number)
+                    .is_some_and(|(_, side)| side == Side::After);
+                self.resolved(number, place.saturating_sub(u64::from(after)));
+            }
+            _ => {}
+        }
+        self.settle();
+    }
+
+    /// Takes a row of a walk.
+    pub fn offer(&mut self, row: Row) -> ControlFlow<()> {
+        if row.is_shown(self.select.events) {
+            self.cut.offer(row)
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// A walk is over.
+    pub fn walked(&mut self) {
+        self.turn();
+        self.settle();
+    }
+
+    /// From a walk that is over to what comes after it.
+    fn turn(&mut self) {
+        let limit = self.select.limit;
+        match self.step {
+            Step::Forward => self.step = Step::Done(self.cut.page()),
+            Step::Backward => {
+                let page = self.cut.page().map(|(newest, oldest)| (oldest, newest));
+                self.step = Step::Done(page);
+            }
+            Step::Later => {
+                let rest = limit.saturating_sub(self.cut.kept());
+                let run = self.cut.first.map(|row| row.time);
+                self.other = core::mem::replace(&mut self.cut, Cut::new(rest, run));
+                self.step = Step::Earlier;
+            }
+            Step::Earlier => {
+                let rest = limit.saturating_sub(self.cut.kept());
+                // More, where the earlier side had less than its half; less, where a run across the middle made it longer.
+                if rest > self.half() || rest < self.other.kept() {
+                    self.other = core::mem::replace(&mut self.cut, Cut::new(rest.max(1), None));
+                    self.step = Step::LaterAgain;
+                } else {
+                    self.step = Step::Done(around(&self.cut, &self.other));
+                }
+            }
+            Step::LaterAgain => self.step = Step::Done(around(&self.other, &self.cut)),
+            Step::Bound(_) | Step::Time(..) | Step::Done(_) => {}
+        }
+    }
+
+    const fn past(&self) -> u64 {
+        self.select.last.0.saturating_add(1)
+    }
+
+    const fn half(&self) -> u16 {
+        self.select.limit - self.select.limit / 2
+    }
+
+    /// The selector's bound of this number. Towards earlier, BETWEEN has the same two once more with their sides changed.
+    const fn bound(&self, number: u8) -> Option<(Bound, Side)> {
+        match (self.select.selector, number) {
+            (Selector::Latest(Some(bound)) | Selector::After(bound), 0) => {
+                Some((bound, Side::After))
+            }
+            (Selector::Before(bound) | Selector::Around(bound), 0) => Some((bound, Side::Before)),
+            (Selector::Between(from, _), 0) => Some((from, Side::After)),
+            (Selector::Between(_, to), 1) => Some((to, Side::Before)),
+            (Selector::Between(_, to), 2) => Some((to, Side::After)),
+            (Selector::Between(from, _), 3) => Some((from, Side::Before)),
+            _ => None,
+        }
+    }
+
+    fn seek_time(&mut self, number: u8, time: u64, side: Side) {
+        match side {
+            Side::Before => self.step = Step::Time(number, time),
+            Side::After if time == u64::MAX => self.resolved(number, self.select.last.0),
+            Side::After => self.step = Step::Time(number, time + 1),
+        }
+    }
+
+    fn resolved(&mut self, number: u8, place: u64) {
+        match self.bound(number) {
+            Some((_, Side::After)) => self.after = place,
+            _ => self.before = place,
+        }
+        self.step = Step::Bound(number + 1);
+    }
+
+    /// Goes on until something must be told.
+    fn settle(&mut self) {
+        loop {
+            match self.step {
+                // BETWEEN towards later needs no more than the first two.
+                Step::Bound(2) if self.after < self.before => self.step = Step::Forward,
+                Step::Bound(number) => match self.bound(number) {
+                    Some((Bound::Id(_), _)) => return,
+                    Some((Bound::Time(time), side)) => self.seek_time(number, time, side),
+                    Some((Bound::Seq(seq), _)) => {
+                        self.resolved(number, seq.0.min(self.past()));
+                    }
+                    None => self.step = self.first_walk(),
+                },
+                // An empty range needs no walk.
+                Step::Forward | Step::Backward if self.after + 1 >= self.before => self.turn(),
+                Step::Later | Step::LaterAgain if self.before.max(1) >= self.past() => {
+                    self.turn();
+                }
+                Step::Earlier if self.before <= 1 => self.turn(),
+                _ => return,
+            }
+        }
+    }
+
+    /// The walk after all bounds are resolved.
+    fn first_walk(&mut self) -> Step {
+        match self.select.selector {
+            Selector::Around(_) => {
+                self.cut = Cut::new(self.half(), None);
+                Step::Later
+            }
+            Selector::After(_) => Step::Forward,
+            Selector::Latest(_) | Selector::Before(_) | Selector::Between(..) => Step::Backward,
+        }
+    }
+}
+
+/// The page of AROUND from its two sides, the earlier one taken from the newest on.
+fn around(earlier: &Cut, later: &Cut) -> Option<(Seq, Seq)> {
+    match (earlier.page(), later.page()) {
+        (Some((_, first)), Some((_, last))) => Some((first, last)),
+        (Some((last, first)), None) => Some((first, last)),
+        (None, page) => page,
+    }
+}
+
 /// Takes rows in walking order and decides where to end.
+#[derive(Clone, Debug)]
 struct Cut {
     limit: u16,
     first: Option<Row>,
