@@ -22,11 +22,19 @@ const SOURCES: usize = 24;
 pub(super) enum Source {
     Tail(Pending),
     Reply(Pending),
-    Job(Job),
-    Channel { t: u32, cursor: Cursor, seen: Seq },
+    /// The state to go back to is in the flight: there can be one only.
+    Job,
+    Channel {
+        t: u32,
+        cursor: Cursor,
+        seen: Seq,
+    },
     Answer(u32),
     Presence(u64),
-    Watch { w: u32, reported: Reported },
+    Watch {
+        w: u32,
+        reported: Reported,
+    },
 }
 
 /// How often sources may move on without a line before `transmit` lets others have their turn.
@@ -36,6 +44,8 @@ const SILENT_ROUNDS: usize = 8;
 #[derive(Debug)]
 pub(super) struct Flight {
     conn: u32,
+    /// The job as it was before its lines.
+    job: Job,
     sources: [Option<(Source, usize)>; SOURCES],
     count: usize,
     total: usize,
@@ -45,10 +55,23 @@ impl Default for Flight {
     fn default() -> Self {
         Self {
             conn: NIL,
+            job: Job::NONE,
             sources: [None; SOURCES],
             count: 0,
             total: 0,
         }
+    }
+}
+
+impl Flight {
+    /// What was drawn from, and where its bytes end.
+    fn get(&self, i: usize) -> Option<(Source, usize)> {
+        self.sources.get(..self.count)?.get(i).copied().flatten()
+    }
+
+    fn drawn(&self) -> impl Iterator<Item = &Source> {
+        let sources = self.sources.get(..self.count).unwrap_or_default();
+        sources.iter().flatten().map(|(source, _)| source)
     }
 }
 
@@ -147,7 +170,8 @@ impl Server<'_> {
                 // Nothing overtakes a reply that does not fit now.
                 return n;
             }
-            if self.conns[c].job.renders() && !self.conns[c].closing {
+            // Once: it went as far as it can.
+            if self.conns[c].job.renders() && !self.conns[c].closing && !self.drew_job() {
                 let n = self.render_job(c, buffer, at);
                 if n > 0 {
                     return n;
@@ -203,18 +227,27 @@ impl Server<'_> {
         };
         if used > 0 || job != before || done {
             self.conns[c].job = job;
-            self.note(Source::Job(before), at + used);
+            self.flight.job = before;
+            self.note(Source::Job, at + used);
         }
         used
+    }
+
+    /// Whether this `transmit` has drawn from the job already.
+    fn drew_job(&self) -> bool {
+        self.flight
+            .drawn()
+            .any(|source| matches!(source, Source::Job))
     }
 
     fn render_answer(&mut self, c: u32, buffer: &mut [u8], at: usize) -> usize {
         let mut next = self.conns[c].appends.front();
         while let Some(n) = next {
             next = crate::tables::List::<2>::next(&self.appends, n);
-            let answered = self.flight.sources[..self.flight.count]
-                .iter()
-                .any(|source| matches!(source, Some((Source::Answer(a), _)) if *a == n));
+            let answered = self
+                .flight
+                .drawn()
+                .any(|source| matches!(source, Source::Answer(a) if *a == n));
             if matches!(self.appends[n].stage, Stage::Acknowledge | Stage::Failed(_)) && !answered {
                 let used = self.write_answer(n, buffer);
                 if used > 0 {
@@ -361,23 +394,24 @@ impl Server<'_> {
             return;
         }
         self.flight.conn = NIL;
-        let sources = self.flight.sources;
-        let sources = sources.get(..self.flight.count).unwrap_or_default();
-        let whole = sources
-            .iter()
-            .take_while(|source| source.is_some_and(|(_, end)| end <= taken))
+        let whole = (0..self.flight.count)
+            .take_while(|i| self.flight.get(*i).is_some_and(|(_, end)| end <= taken))
             .count();
         // The last first: each goes back to where the one before it had come.
-        for (source, _) in sources.iter().skip(whole).rev().flatten() {
-            self.undo(c, source);
+        for i in (whole..self.flight.count).rev() {
+            if let Some((source, _)) = self.flight.get(i) {
+                self.undo(c, &source);
+            }
         }
-        for (source, _) in sources.iter().take(whole).flatten() {
-            self.finalise(now, c, source);
+        for i in 0..whole {
+            if let Some((source, _)) = self.flight.get(i) {
+                self.finalise(now, c, &source);
+            }
         }
-        if let Some((source, _)) = sources.get(whole).copied().flatten() {
+        if let Some((source, _)) = self.flight.get(whole) {
             let start = whole
                 .checked_sub(1)
-                .and_then(|i| sources.get(i).copied().flatten())
+                .and_then(|i| self.flight.get(i))
                 .map_or(0, |(_, end)| end);
             self.send_again(now, c, &source, taken.saturating_sub(start));
         }
@@ -389,7 +423,7 @@ impl Server<'_> {
     fn finalise(&mut self, now: Instant, c: u32, source: &Source) {
         match *source {
             Source::Tail(_) | Source::Reply(_) | Source::Presence(_) => {}
-            Source::Job(_) => self.job_advanced(c),
+            Source::Job => self.job_advanced(c),
             Source::Channel { t, .. } => self.channel_sent(now, c, t),
             Source::Answer(n) => self.release_append(n),
             Source::Watch { .. } => {}
@@ -458,7 +492,7 @@ impl Server<'_> {
         match *source {
             Source::Tail(before) => self.conns[c].tail = before,
             Source::Reply(before) => self.conns[c].reply = before,
-            Source::Job(before) => self.conns[c].job = before,
+            Source::Job => self.conns[c].job = self.flight.job,
             Source::Channel { t, cursor, seen } => {
                 self.attachments[t].cursor = cursor;
                 self.set_seen(t, seen);
@@ -562,7 +596,7 @@ impl Server<'_> {
                 self.replies.restore(replies);
                 used
             }
-            Source::Job(_) => {
+            Source::Job => {
                 let mut job = self.conns[c].job;
                 let used = loop {
                     let size = self.replies.size();
