@@ -77,11 +77,11 @@ pub fn with(connections: usize, buffers: (usize, usize), test: impl FnOnce(&mut 
     let mut memory = Owned::new(&capacities);
     let server = Server::new(CONFIG, memory.borrow(), [7; 32]).unwrap();
     let mut station = Station::new(0, SERVER, Nic::new(4, 1514), 1);
-    let mut slots: Vec<Slot> = (0..SOCKETS)
+    let slots: Vec<Slot> = (0..SOCKETS)
         .map(|_| Slot::new(station.socket(buffers.0, buffers.1)))
         .collect();
-    let mut scratch = vec![0; capacities.buffer_size];
-    let network = Network::new(&mut slots, &PORTS, &mut scratch, &mut station.sockets);
+    let scratch = vec![0; capacities.buffer_size];
+    let network = Network::new(slots, &PORTS, scratch, &mut station.sockets);
     let mut switch = Switch::new(Draw::new(1, 2));
     switch.plug(SERVER, Weather::FAIR);
     let store = Store::new(

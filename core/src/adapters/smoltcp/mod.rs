@@ -21,6 +21,7 @@
 
 mod slot;
 
+use managed::ManagedSlice;
 use smoltcp::iface::{Interface, PollIngressSingleResult, PollResult, SocketSet};
 use smoltcp::phy::Device;
 use smoltcp::socket::tcp;
@@ -84,9 +85,9 @@ pub struct Counts {
 
 /// Serves a [`Server`] over smoltcp. See the module.
 pub struct Network<'a> {
-    slots: &'a mut [Slot],
+    slots: ManagedSlice<'a, Slot>,
     ports: &'a [Port],
-    scratch: &'a mut [u8],
+    scratch: ManagedSlice<'a, u8>,
     counts: Counts,
 }
 
@@ -97,11 +98,12 @@ impl<'a> Network<'a> {
     /// # Panics
     /// A slot's handle is not that of a TCP socket of the set.
     pub fn new(
-        slots: &'a mut [Slot],
+        slots: impl Into<ManagedSlice<'a, Slot>>,
         ports: &'a [Port],
-        scratch: &'a mut [u8],
+        scratch: impl Into<ManagedSlice<'a, u8>>,
         sockets: &mut SocketSet<'_>,
     ) -> Self {
+        let (slots, scratch) = (slots.into(), scratch.into());
         for slot in slots.iter() {
             slot.prepare(sockets.get_mut(slot.handle));
         }
@@ -165,7 +167,7 @@ impl<'a> Network<'a> {
     ) -> bool {
         // Whose socket has room again.
         for slot in self.slots.iter_mut() {
-            slot.resume(now, sockets.get_mut(slot.handle), server, self.scratch);
+            slot.resume(now, sockets.get_mut(slot.handle), server, &mut self.scratch);
         }
         for _ in 0..ROUNDS {
             let mut rest = true;
@@ -184,7 +186,7 @@ impl<'a> Network<'a> {
                 let Some(conn) = server.ready() else { break };
                 rest = false;
                 if let Some(slot) = self.slots.iter_mut().find(|slot| slot.serves(conn)) {
-                    slot.named(now, sockets.get_mut(slot.handle), server, self.scratch);
+                    slot.named(now, sockets.get_mut(slot.handle), server, &mut self.scratch);
                 }
             }
             if rest {
