@@ -129,7 +129,7 @@ impl Server<'_> {
     }
 
     pub(super) fn next_msgid(&mut self, unix: u64) -> MsgId {
-        use rand_chacha::rand_core::Rng;
+        use chacha20::rand_core::Rng;
         let fresh = (unix << 22) | u64::from(self.rng.next_u32() >> 12);
         self.last_msgid = fresh.max(self.last_msgid + 1);
         MsgId(self.last_msgid)

@@ -37,8 +37,8 @@ mod request;
 
 use core::hash::Hasher;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use chacha20::ChaCha8Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
 use siphasher::sip::SipHasher13;
 
 pub use self::account::Account;

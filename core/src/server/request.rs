@@ -594,7 +594,7 @@ impl Server<'_> {
     }
 
     fn settings_loaded(&mut self, now: Instant, settings: Option<Settings>) {
-        use rand_chacha::rand_core::Rng;
+        use chacha20::rand_core::Rng;
         let settings = match settings {
             Some(settings) => {
                 self.clock.resume(now, settings.time_reserved);

@@ -1,6 +1,6 @@
 //! REGISTER (IRCv3 draft/account-registration), and the creation of accounts.
 
-use rand_chacha::rand_core::Rng;
+use chacha20::rand_core::Rng;
 
 use super::super::Server;
 use super::super::conn::Memo;

@@ -1,7 +1,7 @@
 //! SASL: SCRAM-SHA-256 (RFC 5802, RFC 7677) and PLAIN (RFC 4616) over AUTHENTICATE (IRCv3 sasl).
 
 use base64ct::{Base64, Encoding};
-use rand_chacha::rand_core::Rng;
+use chacha20::rand_core::Rng;
 
 use super::super::Server;
 use super::super::input::Flow;
