@@ -9,12 +9,12 @@ mod mode;
 mod query;
 mod session;
 
-use super::Server;
 use super::channel::Shape;
 use super::conn::Memo;
 use super::input::Flow;
 use super::job;
 use super::request::What;
+use super::{Protocol, Server};
 use crate::id::{AccountId, ChannelId};
 use crate::irc::message::Message;
 use crate::irc::numeric::*;
@@ -34,10 +34,74 @@ pub(super) enum Found<T> {
     Failed(Reason),
 }
 
-impl Server<'_> {
+/// What runs a command.
+type Run<'s> = for<'m> fn(&mut Server<'s>, Instant, u32, &Message<'m>) -> Flow;
+
+/// When a command may run.
+enum When {
+    /// Before the login too.
+    Always,
+    LoggedIn,
+    /// As `LoggedIn`, and it need not wait for the messages before it.
+    Message,
+}
+
+impl<'s> Server<'s> {
+    /// All commands.
+    const COMMANDS: &'s [(&'static str, When, Run<'s>)] = {
+        use When::{Always, LoggedIn, Message};
+        &[
+            ("PRIVMSG", Message, Server::say),
+            ("NOTICE", Message, Server::say),
+            ("TAGMSG", Message, Server::say),
+            ("PING", Always, Server::ping),
+            ("PONG", Always, |_, _, _, _| Flow::Done),
+            ("CAP", Always, Server::cap),
+            ("NICK", Always, Server::nick),
+            ("USER", Always, Server::user),
+            ("PASS", Always, Server::pass),
+            ("AUTHENTICATE", Always, Server::authenticate),
+            ("REGISTER", Always, Server::register),
+            ("QUIT", Always, Server::quit),
+            ("AWAY", LoggedIn, Server::away),
+            ("SETNAME", LoggedIn, Server::setname),
+            ("JOIN", LoggedIn, Server::join),
+            ("PART", LoggedIn, Server::part),
+            ("TOPIC", LoggedIn, Server::topic),
+            ("KICK", LoggedIn, Server::kick),
+            ("INVITE", LoggedIn, Server::invite),
+            ("MODE", LoggedIn, Server::mode),
+            ("NAMES", LoggedIn, Server::names),
+            ("LIST", LoggedIn, |s, _, c, _| s.text(c, job::Task::List)),
+            ("WHO", LoggedIn, Server::who),
+            ("WHOIS", LoggedIn, Server::whois),
+            ("WHOWAS", LoggedIn, Server::whowas),
+            ("ISON", LoggedIn, Server::ison),
+            ("USERHOST", LoggedIn, Server::userhost),
+            ("MONITOR", LoggedIn, Server::monitor),
+            ("CHATHISTORY", LoggedIn, Server::chathistory),
+            ("MARKREAD", LoggedIn, Server::markread),
+            ("ACCOUNT", LoggedIn, Server::account),
+            ("MOTD", LoggedIn, |s, _, c, _| s.text(c, job::Task::Motd)),
+            ("LUSERS", LoggedIn, |s, _, c, _| {
+                s.text(c, job::Task::Lusers)
+            }),
+            ("INFO", LoggedIn, |s, _, c, _| s.text(c, job::Task::Info)),
+            ("VERSION", LoggedIn, |s, _, c, _| {
+                s.text(c, job::Task::Version)
+            }),
+            ("TIME", LoggedIn, Server::time),
+        ]
+    };
+
     /// Runs a command.
     pub(super) fn command(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
-        if !self.may_before_login(c, m) {
+        let found = Self::COMMANDS.iter().find(|(name, ..)| m.is(name));
+        let allowed = match found {
+            Some((_, When::Always, _)) => true,
+            _ => self.conns[c].is_welcomed(),
+        };
+        if !(allowed || (self.conns[c].protocol == Protocol::Control && m.is("ACCOUNT"))) {
             self.numeric(
                 c,
                 ERR_NOTREGISTERED,
@@ -45,68 +109,24 @@ impl Server<'_> {
             );
             return Flow::Done;
         }
-        let mut upper = [0; 16];
-        let name = match upper.get_mut(..m.command.len()) {
-            Some(name) => {
-                name.copy_from_slice(m.command.as_bytes());
-                name.make_ascii_uppercase();
-                &*name
-            }
-            None => &[],
-        };
         // Messages may overtake nothing, but wait only for a slot; everything else waits for the messages before.
-        match name {
-            b"PRIVMSG" | b"NOTICE" | b"TAGMSG" => return self.say(now, c, m),
-            _ if self.conns[c].unstored > 0 && !self.conns[c].awaiting => return Flow::Wait,
-            _ => {}
+        let message = matches!(found, Some((_, When::Message, _)));
+        if !message && self.conns[c].unstored > 0 && !self.conns[c].awaiting {
+            return Flow::Wait;
         }
-        match name {
-            b"CAP" => self.cap(now, c, m),
-            b"NICK" => self.nick(now, c, m),
-            b"USER" => self.user(now, c, m),
-            b"PASS" => self.pass(now, c, m),
-            b"AUTHENTICATE" => self.authenticate(now, c, m),
-            b"REGISTER" => self.register(now, c, m),
-            b"PING" => self.ping(c, m),
-            b"PONG" => Flow::Done,
-            b"QUIT" => self.quit(c, m),
-            b"AWAY" => self.away(c, m),
-            b"SETNAME" => self.setname(c, m),
-            b"JOIN" => self.join(now, c, m),
-            b"PART" => self.part(now, c, m),
-            b"TOPIC" => self.topic(now, c, m),
-            b"KICK" => self.kick(now, c, m),
-            b"INVITE" => self.invite(now, c, m),
-            b"MODE" => self.mode(now, c, m),
-            b"NAMES" => self.names(c, m),
-            b"LIST" => self.list(c),
-            b"WHO" => self.who(c, m),
-            b"WHOIS" => self.whois(c, m),
-            b"WHOWAS" => self.whowas(c, m),
-            b"ISON" => self.ison(c, m),
-            b"USERHOST" => self.userhost(c, m),
-            b"MONITOR" => self.monitor(c, m),
-            b"CHATHISTORY" => self.chathistory(c, m),
-            b"MARKREAD" => self.markread(c, m),
-            b"ACCOUNT" => self.account(now, c, m),
-            b"MOTD" => self.text(c, job::Task::Motd),
-            b"LUSERS" => self.text(c, job::Task::Lusers),
-            b"INFO" => self.text(c, job::Task::Info),
-            b"VERSION" => self.text(c, job::Task::Version),
-            b"TIME" => self.time(now, c),
-            _ => {
-                let shown = m
-                    .command
-                    .get(..m.command.floor_char_boundary(32))
-                    .unwrap_or_default();
-                self.numeric(
-                    c,
-                    ERR_UNKNOWNCOMMAND,
-                    format_args!("{shown} :Unknown command"),
-                );
-                Flow::Done
-            }
+        if let Some((_, _, run)) = found {
+            return run(self, now, c, m);
         }
+        let shown = m
+            .command
+            .get(..m.command.floor_char_boundary(32))
+            .unwrap_or_default();
+        self.numeric(
+            c,
+            ERR_UNKNOWNCOMMAND,
+            format_args!("{shown} :Unknown command"),
+        );
+        Flow::Done
     }
 
     /// Answers that a parameter is missing.

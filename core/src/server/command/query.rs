@@ -19,7 +19,7 @@ use crate::time::Instant;
 const LIST_MAX: usize = 400;
 
 impl Server<'_> {
-    pub(super) fn names(&mut self, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn names(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
         let Some(targets) = m.param(0).filter(|targets| !targets.is_empty()) else {
             self.numeric(c, RPL_ENDOFNAMES, format_args!("* :End of NAMES"));
             return Flow::Done;
@@ -50,11 +50,7 @@ impl Server<'_> {
         Flow::Wait
     }
 
-    pub(super) fn list(&mut self, c: u32) -> Flow {
-        self.once(c, Job::new(Task::List))
-    }
-
-    pub(super) fn who(&mut self, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn who(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
         if self.conns[c].progress > 0 {
             return Flow::Done;
         }
@@ -87,7 +83,7 @@ impl Server<'_> {
         Flow::Done
     }
 
-    pub(super) fn whois(&mut self, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn whois(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
         if self.conns[c].progress > 0 {
             return Flow::Done;
         }
@@ -116,7 +112,7 @@ impl Server<'_> {
         }
     }
 
-    pub(super) fn whowas(&mut self, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn whowas(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
         let Some(target) = m.param(0).filter(|target| !target.is_empty()) else {
             return self.need_more(c, "WHOWAS");
         };
@@ -131,7 +127,7 @@ impl Server<'_> {
         Flow::Done
     }
 
-    pub(super) fn ison(&mut self, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn ison(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
         let mut text = [0; LIST_MAX];
         let mut online = Out::new(&mut text);
         for nick in m.params().iter().flat_map(|param| param.split(' ')) {
@@ -160,7 +156,7 @@ impl Server<'_> {
         Flow::Done
     }
 
-    pub(super) fn userhost(&mut self, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn userhost(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
         let mut text = [0; LIST_MAX];
         let mut hosts = Out::new(&mut text);
         let server = self.config.server_name;
@@ -188,7 +184,7 @@ impl Server<'_> {
         Flow::Done
     }
 
-    pub(super) fn time(&mut self, now: Instant, c: u32) -> Flow {
+    pub(super) fn time(&mut self, now: Instant, c: u32, _: &Message<'_>) -> Flow {
         let stamp = timestamp::format(self.clock.unix(now));
         let stamp = core::str::from_utf8(&stamp).unwrap_or_default();
         let server = self.config.server_name;
@@ -197,7 +193,7 @@ impl Server<'_> {
     }
 
     /// MONITOR (IRCv3 monitor).
-    pub(super) fn monitor(&mut self, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn monitor(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
         let names = m.param(1).unwrap_or_default();
         match m.param(0) {
             Some("+") => {

@@ -177,7 +177,7 @@ impl Server<'_> {
         }
     }
 
-    pub(super) fn ping(&mut self, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn ping(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
         match m.param(0) {
             Some(token) if !token.is_empty() => {
                 let token = token
@@ -191,13 +191,13 @@ impl Server<'_> {
         Flow::Done
     }
 
-    pub(super) fn quit(&mut self, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn quit(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
         let reason: Text<{ name::REASON_MAX }> = Text::truncated(m.param(0).unwrap_or("Bye"));
         self.close_with_error(c, &reason);
         Flow::Done
     }
 
-    pub(super) fn away(&mut self, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn away(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
         let a = self.conns[c].account;
         if a == NIL {
             return Flow::Done;
@@ -237,7 +237,7 @@ impl Server<'_> {
     }
 
     /// SETNAME (IRCv3 setname): the account's display name.
-    pub(super) fn setname(&mut self, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn setname(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
         let a = self.conns[c].account;
         let Some(display) = m.param(0).filter(|_| a != NIL) else {
             return self.need_more(c, "SETNAME");

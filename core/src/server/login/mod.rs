@@ -7,18 +7,17 @@ mod sasl;
 
 use core::fmt;
 
+use super::Server;
 use super::account::Removal;
 use super::conn::Memo;
 use super::input::Flow;
 use super::request::What;
-use super::{Protocol, Server};
 use crate::auth::derive::Derivation;
 use crate::auth::sasl::Assembler;
 use crate::auth::scram::Handshake;
 use crate::config::Rate;
 use crate::id::AccountId;
 use crate::irc::caps::Policy;
-use crate::irc::message::Message;
 use crate::irc::numeric::*;
 use crate::name::{self, Nick};
 use crate::store::{AccountFlags, Reason, Verifier};
@@ -374,23 +373,5 @@ impl Server<'_> {
         }
         self.welcome(now, c);
         Flow::Done
-    }
-
-    /// Whether a command may be used before logging in.
-    pub(in crate::server) fn may_before_login(&self, c: u32, message: &Message<'_>) -> bool {
-        const ALLOWED: [&str; 9] = [
-            "CAP",
-            "NICK",
-            "USER",
-            "PASS",
-            "AUTHENTICATE",
-            "REGISTER",
-            "PING",
-            "PONG",
-            "QUIT",
-        ];
-        self.conns[c].is_welcomed()
-            || ALLOWED.iter().any(|command| message.is(command))
-            || (self.conns[c].protocol == Protocol::Control && message.is("ACCOUNT"))
     }
 }
