@@ -28,18 +28,11 @@ pub(super) struct Draft<'e> {
 
 impl Server<'_> {
     /// Sends an entry of account `a` (from connection `c`, if any) to the store. False when there is no slot just now.
-    pub(super) fn append(
-        &mut self,
-        now: Instant,
-        c: u32,
-        a: u32,
-        ch: u32,
-        draft: Draft<'_>,
-    ) -> bool {
+    pub(super) fn append(&mut self, c: u32, a: u32, ch: u32, draft: Draft<'_>) -> bool {
         let Some(body) = self.bodies.take() else {
             return self.stall(c);
         };
-        let unix = self.clock.unix(now);
+        let unix = self.clock.unix(self.now);
         let msgid = self.next_msgid(unix);
         let account = &self.accounts[a];
         let entry = Entry {
@@ -58,8 +51,7 @@ impl Server<'_> {
         let Ok(len) = written else {
             // Longer than a buffer can only be what the line limits let through in tags on a small board: they are dropped.
             self.bodies.give(body);
-            return draft.tags.is_empty()
-                || self.append(now, c, a, ch, Draft { tags: "", ..draft });
+            return draft.tags.is_empty() || self.append(c, a, ch, Draft { tags: "", ..draft });
         };
         let append = Append {
             conn: (c != NIL).then(|| self.conns.handle(c)),
@@ -136,9 +128,9 @@ impl Server<'_> {
     }
 
     /// The next append for the store, unless a new reservation of time stamps must come first.
-    pub(super) fn next_append(&mut self, now: Instant) -> Option<Effect<'_>> {
+    pub(super) fn next_append(&mut self) -> Option<Effect<'_>> {
         self.append_queue.front()?;
-        let time = self.clock.unix(now);
+        let time = self.clock.unix(self.now);
         if self
             .settings
             .is_none_or(|settings| time >= settings.time_reserved)
@@ -190,7 +182,7 @@ impl Server<'_> {
     }
 
     /// The store's answer to an append.
-    pub(super) fn append_done(&mut self, now: Instant, n: u32, outcome: Outcome<'_>) {
+    pub(super) fn append_done(&mut self, n: u32, outcome: Outcome<'_>) {
         if self.appends[n].stage != Stage::Issued {
             return;
         }
@@ -203,7 +195,7 @@ impl Server<'_> {
             Outcome::Refused(reason) => self.append_refused(n, reason),
             _ => {
                 let tries = self.appends[n].tries.saturating_add(1);
-                let at = now + retry_pause(tries);
+                let at = self.now + retry_pause(tries);
                 self.appends[n].tries = tries;
                 self.appends[n].stage = Stage::Retry(at);
                 self.retry_at = Some(self.retry_at.map_or(at, |old| old.min(at)));
@@ -212,14 +204,14 @@ impl Server<'_> {
     }
 
     /// Puts the appends whose retry is due back into the queue. Returns when the next one is.
-    pub(super) fn retry_appends(&mut self, now: Instant) -> Option<Instant> {
+    pub(super) fn retry_appends(&mut self) -> Option<Instant> {
         let mut next: Option<Instant> = None;
         for n in 0..self.appends.high_water() {
             if !self.appends.in_use(n) {
                 continue;
             }
             if let Stage::Retry(at) = self.appends[n].stage {
-                if at <= now {
+                if at <= self.now {
                     self.appends[n].stage = Stage::Queued;
                     self.append_queue.push_back(&mut self.appends, n);
                 } else {

@@ -388,10 +388,10 @@ impl Server<'_> {
     }
 
     /// Marks a membership's markers as to be stored, within some seconds.
-    pub(super) fn touch_member(&mut self, now: Instant, m: u32) {
+    pub(super) fn touch_member(&mut self, m: u32) {
         self.members[m].unsaved = true;
         self.dirty_members.push_back(&mut self.members, m);
-        let at = now + SAVE_MS;
+        let at = self.now + SAVE_MS;
         self.save_at = Some(self.save_at.map_or(at, |old| old.min(at)));
     }
 
@@ -589,7 +589,7 @@ impl Server<'_> {
     // ---- going
 
     /// A connection is gone: everything it held is given back.
-    pub(super) fn drop_conn(&mut self, now: Instant, c: u32) {
+    pub(super) fn drop_conn(&mut self, c: u32) {
         self.forget_flight(c);
         self.end_job(c);
         self.release_credential(c);
@@ -597,7 +597,7 @@ impl Server<'_> {
         let a = self.conns[c].account;
         if self.conns[c].is_welcomed() && a != NIL {
             self.welcomed -= 1;
-            self.go_offline(now, c);
+            self.go_offline(c);
         }
         while let Some(t) = self.conns[c].members_of.all.front() {
             self.detach(t);
@@ -627,7 +627,7 @@ impl Server<'_> {
         self.unstall();
     }
 
-    fn go_offline(&mut self, now: Instant, c: u32) {
+    fn go_offline(&mut self, c: u32) {
         let a = self.conns[c].account;
         self.accounts[a].conns.remove(&mut self.conns, c);
         self.accounts[a].online -= 1;
@@ -649,7 +649,7 @@ impl Server<'_> {
             self.begin_removal(a);
         }
         if !self.dirty_members.is_empty() {
-            self.save_at = Some(now);
+            self.save_at = Some(self.now);
         }
         self.settle_account(a);
     }

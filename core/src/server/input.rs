@@ -49,7 +49,7 @@ impl Server<'_> {
     }
 
     /// Takes received bytes, and runs the lines that are complete.
-    pub(super) fn take_input(&mut self, now: Instant, c: u32, bytes: &[u8]) -> usize {
+    pub(super) fn take_input(&mut self, c: u32, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while taken < bytes.len() {
             if self.conns[c].closing {
@@ -76,7 +76,7 @@ impl Server<'_> {
             buffer[filled..filled + n].copy_from_slice(&rest[..n]);
             self.conns[c].filled = (filled + n) as u16;
             taken += n;
-            self.run(now, c);
+            self.run(c);
             if n == 0 && usize::from(self.conns[c].filled) == self.lines.size() {
                 break;
             }
@@ -85,7 +85,7 @@ impl Server<'_> {
     }
 
     /// Runs what is complete, as far as nothing before it is unfinished.
-    pub(super) fn run(&mut self, now: Instant, c: u32) {
+    pub(super) fn run(&mut self, c: u32) {
         for _ in 0..LINES_PER_TURN {
             let conn = &self.conns[c];
             if self.settings.is_none() || conn.closing || conn.waiting_on.is_some() || conn.awaiting
@@ -123,7 +123,7 @@ impl Server<'_> {
                 }
                 Phase::Login | Phase::Online => {}
             }
-            if self.conns[c].line == 0 && !self.find_line(now, c) {
+            if self.conns[c].line == 0 && !self.find_line(c) {
                 return;
             }
             let again = self.conns[c].progress > 0 || self.conns[c].memo != Memo::None;
@@ -136,7 +136,7 @@ impl Server<'_> {
                 }
                 return;
             }
-            match self.execute(now, c) {
+            match self.execute(c) {
                 Flow::Done => self.line_done(c),
                 Flow::Wait => {
                     let conn = &self.conns[c];
@@ -159,7 +159,7 @@ impl Server<'_> {
     }
 
     /// Finds the next complete line. Lines that are too long are refused and dropped.
-    fn find_line(&mut self, now: Instant, c: u32) -> bool {
+    fn find_line(&mut self, c: u32) -> bool {
         loop {
             let (input, filled) = (self.conns[c].input, usize::from(self.conns[c].filled));
             if input == NIL || filled == 0 {
@@ -174,11 +174,11 @@ impl Server<'_> {
                         self.consume(c, used);
                         continue;
                     }
-                    if !self.may_flow(now, c) {
+                    if !self.may_flow(c) {
                         return false;
                     }
                     self.conns[c].line = used as u16;
-                    self.conns[c].heard = now;
+                    self.conns[c].heard = self.now;
                     self.conns[c].pinged = false;
                     return true;
                 }
@@ -218,7 +218,8 @@ impl Server<'_> {
     }
 
     /// Flood control (GCRA): whether a further line may run now; if not, a timer wakes it.
-    fn may_flow(&mut self, now: Instant, c: u32) -> bool {
+    fn may_flow(&mut self, c: u32) -> bool {
+        let now = self.now;
         let rate = self.config.flood;
         let conn = &mut self.conns[c];
         if rate.burst == 0 || conn.protocol == Protocol::Control {
@@ -294,7 +295,7 @@ impl Server<'_> {
     }
 
     /// Runs the line in hand.
-    fn execute(&mut self, now: Instant, c: u32) -> Flow {
+    fn execute(&mut self, c: u32) -> Flow {
         let (input, line) = (self.conns[c].input, usize::from(self.conns[c].line));
         let size = self.lines.size();
         let lines = self.lines.lend();
@@ -315,7 +316,7 @@ impl Server<'_> {
                 }
                 let label = message.tag("label").unwrap_or_default();
                 self.running_label = Some((c, Text::truncated(label)));
-                self.command(now, c, message)
+                self.command(c, message)
             }
             Err(error) => {
                 match error {

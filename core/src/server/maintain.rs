@@ -5,7 +5,6 @@ use super::request::What;
 use super::{Link, Server};
 use crate::store::Settings;
 use crate::tables::List;
-use crate::time::Instant;
 
 /// Connections run, and timers fired, in one `poll`.
 const PER_POLL: usize = 64;
@@ -13,37 +12,39 @@ const PER_POLL: usize = 64;
 const SWEEP_MS: u64 = 100;
 
 impl Server<'_> {
-    pub(super) fn maintain(&mut self, now: Instant) {
+    pub(super) fn maintain(&mut self) {
+        let now = self.now;
         self.derive();
         for _ in 0..PER_POLL {
             let Some(c) = self.timers.pop(now) else { break };
-            self.timer(now, c);
+            self.timer(c);
         }
         if self.retry_at.is_some_and(|at| at <= now) {
-            let (requests, appends) = (self.retry_requests(now), self.retry_appends(now));
+            let (requests, appends) = (self.retry_requests(), self.retry_appends());
             self.retry_at = [requests, appends].into_iter().flatten().min();
         }
         if self.save_at.is_some_and(|at| at <= now) {
-            self.save_markers(now);
+            self.save_markers();
         }
-        self.reserve_time(now);
+        self.reserve_time();
         self.sweep_guests();
         for _ in 0..PER_POLL {
             let Some(c) = self.runnable.pop_front(&mut self.conns) else {
                 break;
             };
-            self.run(now, c);
+            self.run(c);
         }
         // After the commands that begin removals: nothing else may call before they have gone a step.
         if self.removal_at.is_none_or(|at| at <= now) {
             self.removal_at = None;
-            self.go_on_removing(now);
+            self.go_on_removing();
         }
-        self.sweep_stalled(now);
+        self.sweep_stalled();
     }
 
     /// What is free wakes the longest waiting, who may be waiting for something else: so now and then all try again.
-    fn sweep_stalled(&mut self, now: Instant) {
+    fn sweep_stalled(&mut self) {
+        let now = self.now;
         if self.stalled.is_empty() {
             self.sweep_at = None;
         } else if self.sweep_at.is_some_and(|at| at <= now) {
@@ -55,7 +56,8 @@ impl Server<'_> {
     }
 
     /// A connection's deadline: flood control lets it go on, or it has been silent too long.
-    fn timer(&mut self, now: Instant, c: u32) {
+    fn timer(&mut self, c: u32) {
+        let now = self.now;
         let ping = u64::from(self.config.ping_ms);
         let conn = &self.conns[c];
         if conn.closing && !conn.pinged {
@@ -103,7 +105,7 @@ impl Server<'_> {
     }
 
     /// Writes the markers that changed, as many as there are slots.
-    fn save_markers(&mut self, now: Instant) {
+    fn save_markers(&mut self) {
         self.save_at = None;
         let mut next = self.dirty_members.front();
         while let Some(m) = next {
@@ -114,7 +116,7 @@ impl Server<'_> {
             }
             let member = self.members.handle(m);
             if self.request(What::PutMarker(member)).is_none() {
-                self.save_at = Some(now + 100);
+                self.save_at = Some(self.now + 100);
                 return;
             }
             self.dirty_members.remove(&mut self.members, m);
@@ -123,7 +125,8 @@ impl Server<'_> {
     }
 
     /// A membership's markers are stored; what changed since is written at once.
-    pub(super) fn marker_saved(&mut self, now: Instant, m: u32, stored: bool) {
+    pub(super) fn marker_saved(&mut self, m: u32, stored: bool) {
+        let now = self.now;
         self.members[m].saving = false;
         if !stored {
             self.dirty_members.push_back(&mut self.members, m);
@@ -136,11 +139,11 @@ impl Server<'_> {
     }
 
     /// Reserves time stamps ahead, so that a restart without a clock does not give them again.
-    fn reserve_time(&mut self, now: Instant) {
+    fn reserve_time(&mut self) {
         let Some(settings) = self.settings else {
             return;
         };
-        let unix = self.clock.unix(now);
+        let unix = self.clock.unix(self.now);
         if self.time_asked || unix.saturating_add(RESERVE_MS / 2) < settings.time_reserved {
             return;
         }

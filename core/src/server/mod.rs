@@ -156,7 +156,7 @@ pub struct Server<'a> {
     /// Accounts whose slot may be reused, the longest unused first.
     idle_accounts: List<1>,
     stamp: u64,
-    /// The last time told.
+    /// The time of the call that is being worked on.
     now: Instant,
 
     /// Rooms by folded name, direct chats by their accounts.
@@ -306,8 +306,9 @@ impl<'a> Server<'a> {
 
     /// Bytes arrived. Returns how many were taken; fewer means back-pressure: offer the rest again when [`Self::wants_input`] is true.
     pub fn receive(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) -> usize {
+        self.now = now;
         match self.conns.resolve(conn.0) {
-            Some(c) => self.take_input(now, c, bytes),
+            Some(c) => self.take_input(c, bytes),
             None => bytes.len(),
         }
     }
@@ -323,23 +324,26 @@ impl<'a> Server<'a> {
     /// Renders whole lines for a connection into `buffer` (at least `Capacities::buffer_size` long). No other call may come
     /// between this and its [`Self::sent`].
     pub fn transmit(&mut self, now: Instant, conn: ConnId, buffer: &mut [u8]) -> Sent {
+        self.now = now;
         match self.conns.resolve(conn.0) {
-            Some(c) => self.render(now, c, buffer),
+            Some(c) => self.render(c, buffer),
             None => Sent::Close,
         }
     }
 
     /// The socket took the first `n` bytes of what `transmit` rendered. The rest will be rendered again.
     pub fn sent(&mut self, now: Instant, conn: ConnId, n: usize) {
+        self.now = now;
         if let Some(c) = self.conns.resolve(conn.0) {
-            self.commit(now, c, n);
+            self.commit(c, n);
         }
     }
 
     /// The connection is gone: the peer closed, an error, or after [`Sent::Close`].
     pub fn close(&mut self, now: Instant, conn: ConnId) {
+        self.now = now;
         if let Some(c) = self.conns.resolve(conn.0) {
-            self.drop_conn(now, c);
+            self.drop_conn(c);
         }
     }
 
@@ -354,21 +358,22 @@ impl<'a> Server<'a> {
     /// The next piece of storage work.
     pub fn poll(&mut self, now: Instant) -> Option<Effect<'_>> {
         self.now = now;
-        self.maintain(now);
-        self.next_effect(now)
+        self.maintain();
+        self.next_effect()
     }
 
     /// A store's answer.
     pub fn complete(&mut self, now: Instant, ticket: Ticket, outcome: Outcome<'_>) {
+        self.now = now;
         match ticket.0 {
             crate::id::TicketKind::Request => {
                 if let Some(r) = self.requests.resolve(ticket.1) {
-                    self.request_done(now, r, outcome);
+                    self.request_done(r, outcome);
                 }
             }
             crate::id::TicketKind::Append => {
                 if let Some(a) = self.appends.resolve(ticket.1) {
-                    self.append_done(now, a, outcome);
+                    self.append_done(a, outcome);
                 }
             }
         }

@@ -12,7 +12,6 @@ use crate::id::Seq;
 use crate::irc::caps::Caps;
 use crate::store::{AccountFlags, Kind};
 use crate::tables::NIL;
-use crate::time::Instant;
 
 /// Sources a single `transmit` draws from at most.
 const SOURCES: usize = 24;
@@ -83,11 +82,11 @@ impl Server<'_> {
         }
     }
 
-    pub(super) fn render(&mut self, now: Instant, c: u32, buffer: &mut [u8]) -> Sent {
+    pub(super) fn render(&mut self, c: u32, buffer: &mut [u8]) -> Sent {
         if self.flight.conn != NIL {
             // The caller never said what was sent: it must have been everything.
             let (conn, total) = (self.flight.conn, self.flight.total);
-            self.commit(now, conn, total);
+            self.commit(conn, total);
         }
         self.ready.remove(&mut self.conns, c);
         let mut used = 0;
@@ -108,7 +107,7 @@ impl Server<'_> {
             // Sources moved on without a line: that needs nobody's consent.
             exhausted = round + 1 == SILENT_ROUNDS;
             self.flight.conn = c;
-            self.commit(now, c, 0);
+            self.commit(c, 0);
         }
         if used > 0 {
             self.flight.conn = c;
@@ -389,7 +388,7 @@ impl Server<'_> {
         }
     }
 
-    pub(super) fn commit(&mut self, now: Instant, c: u32, taken: usize) {
+    pub(super) fn commit(&mut self, c: u32, taken: usize) {
         if self.flight.conn != c {
             return;
         }
@@ -405,7 +404,7 @@ impl Server<'_> {
         }
         for i in 0..whole {
             if let Some((source, _)) = self.flight.get(i) {
-                self.finalise(now, c, &source);
+                self.finalise(c, &source);
             }
         }
         if let Some((source, _)) = self.flight.get(whole) {
@@ -413,24 +412,24 @@ impl Server<'_> {
                 .checked_sub(1)
                 .and_then(|i| self.flight.get(i))
                 .map_or(0, |(_, end)| end);
-            self.send_again(now, c, &source, taken.saturating_sub(start));
+            self.send_again(c, &source, taken.saturating_sub(start));
         }
         self.release_reply(c);
         self.make_runnable(c);
     }
 
     /// Makes the state real that `render` moved to.
-    fn finalise(&mut self, now: Instant, c: u32, source: &Source) {
+    fn finalise(&mut self, c: u32, source: &Source) {
         match *source {
             Source::Tail(_) | Source::Reply(_) | Source::Presence(_) => {}
             Source::Job => self.job_advanced(c),
-            Source::Channel { t, .. } => self.channel_sent(now, c, t),
+            Source::Channel { t, .. } => self.channel_sent(c, t),
             Source::Answer(n) => self.release_append(n),
             Source::Watch { .. } => {}
         }
     }
 
-    fn channel_sent(&mut self, now: Instant, c: u32, t: u32) {
+    fn channel_sent(&mut self, c: u32, t: u32) {
         let (ch, m, seen, until) = {
             let attachment = &self.attachments[t];
             (
@@ -445,7 +444,7 @@ impl Server<'_> {
         self.drop_echoes(c, ch, shown, false);
         if !self.fetches_history(c) && self.members[m].delivered < seen {
             self.members[m].delivered = seen;
-            self.touch_member(now, m);
+            self.touch_member(m);
         }
         if until.is_some_and(|until| seen >= until) {
             let again = self.attachments[t].again;
@@ -515,7 +514,7 @@ impl Server<'_> {
 
     /// Goes once more through a source of which the socket took only `taken` bytes: whole lines are done with, and the line that was
     /// cut goes to a buffer of its own. Without a buffer the connection cannot go on.
-    fn send_again(&mut self, now: Instant, c: u32, source: &Source, taken: usize) {
+    fn send_again(&mut self, c: u32, source: &Source, taken: usize) {
         match *source {
             // These are in buffers already.
             Source::Tail(before) => {
@@ -574,7 +573,7 @@ impl Server<'_> {
             }
         }
         if done > 0 {
-            self.finalise(now, c, source);
+            self.finalise(c, source);
         }
         if done < taken {
             // The line is gone from the ring in the meantime: it cannot be completed.

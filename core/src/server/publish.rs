@@ -11,7 +11,6 @@ use crate::name::{Nick, RoomName};
 use crate::store::{AccountFlags, Entry, Kind, MemberFlags, MemberRecord};
 use crate::tables::List;
 use crate::text::Text;
-use crate::time::Instant;
 
 impl Server<'_> {
     /// Publishes what the store has given the next places. Places are contiguous, so what is missing before an entry is known to come.
@@ -168,8 +167,8 @@ impl Server<'_> {
     }
 
     /// What is only typed now and kept nowhere goes straight into the ring.
-    pub(super) fn publish_transient(&mut self, now: Instant, a: u32, ch: u32, tags: &str) {
-        let unix = self.clock.unix(now);
+    pub(super) fn publish_transient(&mut self, a: u32, ch: u32, tags: &str) {
+        let unix = self.clock.unix(self.now);
         let msgid = self.next_msgid(unix);
         let account = &self.accounts[a];
         let (sender, nick) = (account.id, account.name);

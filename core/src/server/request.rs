@@ -158,7 +158,7 @@ impl Server<'_> {
     // ---- handing to the store
 
     /// The next effect: requests first, then appends.
-    pub(super) fn next_effect(&mut self, now: Instant) -> Option<Effect<'_>> {
+    pub(super) fn next_effect(&mut self) -> Option<Effect<'_>> {
         while let Some(r) = self.request_queue.pop_front(&mut self.requests) {
             if self.is_obsolete(r) {
                 let created = matches!(self.requests[r].what, What::CreateAccount(_));
@@ -172,10 +172,10 @@ impl Server<'_> {
                 continue;
             }
             self.requests[r].issued = true;
-            self.requests[r].time = self.clock.unix(now);
+            self.requests[r].time = self.clock.unix(self.now);
             return Some(self.request_effect(r));
         }
-        self.next_append(now)
+        self.next_append()
     }
 
     /// Whether nobody is left who wanted it.
@@ -284,19 +284,17 @@ impl Server<'_> {
 
     // ---- answers
 
-    pub(super) fn request_done(&mut self, now: Instant, r: u32, outcome: Outcome<'_>) {
+    pub(super) fn request_done(&mut self, r: u32, outcome: Outcome<'_>) {
         if !self.requests[r].issued {
             return;
         }
         if matches!(outcome, Outcome::Unknown) {
-            return self.retry_request(now, r);
+            return self.retry_request(r);
         }
         let what = self.requests[r].what;
         match (what, outcome) {
-            (What::LoadSettings, Outcome::Settings(settings)) => {
-                self.settings_loaded(now, settings)
-            }
-            (What::LoadSettings, _) => return self.retry_request(now, r),
+            (What::LoadSettings, Outcome::Settings(settings)) => self.settings_loaded(settings),
+            (What::LoadSettings, _) => return self.retry_request(r),
             (What::PutSettings(settings), Outcome::Done) => {
                 self.time_asked = false;
                 let first = self.settings.is_none();
@@ -305,7 +303,7 @@ impl Server<'_> {
                     self.wake_everybody();
                 }
             }
-            (What::PutSettings(_), _) => return self.retry_request(now, r),
+            (What::PutSettings(_), _) => return self.retry_request(r),
 
             (What::FindAccount(name), Outcome::Account(account)) => {
                 self.account_found(r, &name, account.as_ref());
@@ -313,7 +311,7 @@ impl Server<'_> {
             (What::LoadAccount(id), Outcome::Account(account)) => match account {
                 Some(record) => {
                     if self.install_account(&record).is_none() {
-                        return self.retry_request(now, r);
+                        return self.retry_request(r);
                     }
                 }
                 None => self.memo_for_waiters(r, Memo::Absent(job::key(&[&id.0.to_le_bytes()]))),
@@ -343,7 +341,7 @@ impl Server<'_> {
                 self.accounts_exist = Some(any);
                 self.unstall_all();
             }
-            (What::AnyAccount, _) => return self.retry_request(now, r),
+            (What::AnyAccount, _) => return self.retry_request(r),
             (What::FirstRoom(id), outcome) => self.room_to_leave(id, outcome),
             (What::FindGuest, Outcome::Account(guest)) => self.guest_found(guest.as_ref()),
 
@@ -410,7 +408,7 @@ impl Server<'_> {
                     },
                 );
                 if let Some(m) = self.members.resolve(member) {
-                    self.marker_saved(now, m, stored);
+                    self.marker_saved(m, stored);
                 }
             }
             (What::Page { conn, page }, outcome) => self.page_loaded(conn, page, outcome),
@@ -445,24 +443,24 @@ impl Server<'_> {
         self.unstall();
     }
 
-    fn retry_request(&mut self, now: Instant, r: u32) {
+    fn retry_request(&mut self, r: u32) {
         let request = &mut self.requests[r];
         request.issued = false;
         request.tries = request.tries.saturating_add(1);
-        let at = now + retry_pause(request.tries);
+        let at = self.now + retry_pause(request.tries);
         request.retry_at = Some(at);
         self.retry_at = Some(self.retry_at.map_or(at, |old| old.min(at)));
     }
 
     /// Puts the requests whose retry is due back into the queue. Returns when the next one is.
-    pub(super) fn retry_requests(&mut self, now: Instant) -> Option<Instant> {
+    pub(super) fn retry_requests(&mut self) -> Option<Instant> {
         let mut next: Option<Instant> = None;
         for r in 0..self.requests.high_water() {
             if !self.requests.in_use(r) {
                 continue;
             }
             match self.requests[r].retry_at {
-                Some(at) if at <= now => {
+                Some(at) if at <= self.now => {
                     self.requests[r].retry_at = None;
                     self.request_queue.push_back(&mut self.requests, r);
                 }
@@ -593,7 +591,8 @@ impl Server<'_> {
         }
     }
 
-    fn settings_loaded(&mut self, now: Instant, settings: Option<Settings>) {
+    fn settings_loaded(&mut self, settings: Option<Settings>) {
+        let now = self.now;
         use chacha20::rand_core::Rng;
         let settings = match settings {
             Some(settings) => {

@@ -19,13 +19,12 @@ use crate::store::{
 };
 use crate::tables::NIL;
 use crate::text::Text;
-use crate::time::Instant;
 
 /// How long a removal rests when the store refuses a step of it, milliseconds.
 const REMOVAL_PAUSE_MS: u64 = 5_000;
 
 impl Server<'_> {
-    pub(super) fn account(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn account(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let mut subcommand: Text<16> = Text::truncated(m.param(0).unwrap_or_default());
         subcommand.make_ascii_lowercase();
         let name = m.param(1).unwrap_or_default();
@@ -61,7 +60,7 @@ impl Server<'_> {
                 }
                 Err(flow) => flow,
             },
-            "add" => self.account_add(now, c, name, m.param(2).unwrap_or_default()),
+            "add" => self.account_add(c, name, m.param(2).unwrap_or_default()),
             "passwd" => {
                 let name: Nick = if own {
                     self.accounts[self.conns[c].account].name
@@ -205,11 +204,11 @@ impl Server<'_> {
             Some(verifier) => {
                 self.account_change(c, "PASSWD", name, |_| Change::Verifier(verifier))
             }
-            None => self.derive_new(Instant(0), c, password),
+            None => self.derive_new(c, password),
         }
     }
 
-    fn account_add(&mut self, now: Instant, c: u32, name: &str, password: &str) -> Flow {
+    fn account_add(&mut self, c: u32, name: &str, password: &str) -> Flow {
         let shown: Text<32> = Text::truncated(if name.is_empty() { "*" } else { name });
         let k = self.conns[c].credential;
         if k == NIL || self.credentials[k].method != Method::Register {
@@ -225,14 +224,14 @@ impl Server<'_> {
                 Ok(verifier) => verifier,
                 Err(()) => return Flow::Done,
             };
-            if !self.take_credential(now, c, Method::Register) {
+            if !self.take_credential(c, Method::Register) {
                 self.fail(c, "ACCOUNT", format_args!("TEMPORARILY_UNAVAILABLE {shown} :Too many logins are in progress, please try again"));
                 return Flow::Done;
             }
             let k = self.conns[c].credential;
             self.credentials[k].name_it(name, verifier);
             if verifier.is_none() {
-                return self.derive_new(now, c, password);
+                return self.derive_new(c, password);
             }
         }
         let k = self.conns[c].credential;
@@ -342,7 +341,7 @@ impl Server<'_> {
     }
 
     /// Takes each removal a step further.
-    pub(in super::super) fn go_on_removing(&mut self, now: Instant) {
+    pub(in super::super) fn go_on_removing(&mut self) {
         let mut next = self.removals.front();
         while let Some(a) = next {
             next = crate::tables::List::<1>::next(&self.accounts, a);
@@ -375,7 +374,7 @@ impl Server<'_> {
                             label: "",
                             awaited: false,
                         };
-                        if self.append(now, NIL, a, ch, draft) {
+                        if self.append(NIL, a, ch, draft) {
                             self.accounts[a].removal = Removal::Leaving;
                         }
                     }
@@ -456,10 +455,10 @@ impl Server<'_> {
     }
 
     /// Derives the key of a new password for the command in hand.
-    fn derive_new(&mut self, now: Instant, c: u32, password: &str) -> Flow {
+    fn derive_new(&mut self, c: u32, password: &str) -> Flow {
         let k = self.conns[c].credential;
         if (k == NIL || self.credentials[k].method != Method::Register)
-            && !self.take_credential(now, c, Method::Register)
+            && !self.take_credential(c, Method::Register)
         {
             self.fail(
                 c,

@@ -16,13 +16,12 @@ use crate::name::{self, REASON_MAX, RoomName, TOPIC_MAX};
 use crate::store::{Kind, Marker, MemberFlags, Reason};
 use crate::tables::List;
 use crate::text::Text;
-use crate::time::Instant;
 
 /// Modes of a new room.
 const NEW_ROOM: RoomModes = RoomModes::NO_EXTERNAL.union(RoomModes::TOPIC_LOCKED);
 
 impl Server<'_> {
-    pub(super) fn join(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn join(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let Some(targets) = m.param(0).filter(|targets| !targets.is_empty()) else {
             return self.need_more(c, "JOIN");
         };
@@ -34,7 +33,7 @@ impl Server<'_> {
                 .split(',')
                 .nth(usize::from(self.conns[c].progress))
                 .unwrap_or_default();
-            match self.join_one(now, c, target, key) {
+            match self.join_one(c, target, key) {
                 Flow::Done => self.next_target(c),
                 Flow::Wait => return Flow::Wait,
             }
@@ -42,7 +41,8 @@ impl Server<'_> {
         Flow::Done
     }
 
-    fn join_one(&mut self, now: Instant, c: u32, target: &str, key: &str) -> Flow {
+    fn join_one(&mut self, c: u32, target: &str, key: &str) -> Flow {
+        let now = self.now;
         let a = self.conns[c].account;
         let shown: RoomName = Text::truncated(target);
         if let Err(error) = name::check_room(target) {
@@ -176,7 +176,7 @@ impl Server<'_> {
             awaited: true,
         };
         self.conns[c].memo = Memo::None;
-        self.append(now, c, a, ch, draft);
+        self.append(c, a, ch, draft);
         Flow::Wait
     }
 
@@ -252,12 +252,12 @@ impl Server<'_> {
         false
     }
 
-    pub(super) fn part(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn part(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let Some(targets) = m.param(0).filter(|targets| !targets.is_empty()) else {
             return self.need_more(c, "PART");
         };
         while let Some(target) = targets.split(',').nth(usize::from(self.conns[c].progress)) {
-            match self.part_one(now, c, target, m.param(1).unwrap_or_default()) {
+            match self.part_one(c, target, m.param(1).unwrap_or_default()) {
                 Flow::Done => self.next_target(c),
                 Flow::Wait => return Flow::Wait,
             }
@@ -265,7 +265,7 @@ impl Server<'_> {
         Flow::Done
     }
 
-    fn part_one(&mut self, now: Instant, c: u32, target: &str, reason: &str) -> Flow {
+    fn part_one(&mut self, c: u32, target: &str, reason: &str) -> Flow {
         let ch = match self.settled(c, "PART", target) {
             Ok(Some(ch)) => ch,
             Ok(None) => return Flow::Done,
@@ -274,7 +274,6 @@ impl Server<'_> {
         let account = self.account_id(c);
         let reason: Text<REASON_MAX> = Text::truncated(reason);
         self.append_change(
-            now,
             c,
             ch,
             Kind::Part,
@@ -288,7 +287,7 @@ impl Server<'_> {
         )
     }
 
-    pub(super) fn topic(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn topic(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let Some(target) = m.param(0).filter(|target| !target.is_empty()) else {
             return self.need_more(c, "TOPIC");
         };
@@ -306,7 +305,7 @@ impl Server<'_> {
         {
             return Flow::Done;
         }
-        self.append_change(now, c, ch, Kind::Topic, "", &text, Brings::Topic)
+        self.append_change(c, ch, Kind::Topic, "", &text, Brings::Topic)
     }
 
     fn tell_topic(&mut self, c: u32, target: &str) -> Flow {
@@ -316,7 +315,7 @@ impl Server<'_> {
         }
     }
 
-    pub(super) fn kick(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn kick(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let (Some(target), Some(nick)) = (m.param(0), m.param(1)) else {
             return self.need_more(c, "KICK");
         };
@@ -349,7 +348,6 @@ impl Server<'_> {
         );
         let (name, account) = (self.accounts[who].name, self.accounts[who].id);
         self.append_change(
-            now,
             c,
             ch,
             Kind::Kick,
@@ -363,7 +361,7 @@ impl Server<'_> {
         )
     }
 
-    pub(super) fn invite(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn invite(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let (Some(nick), Some(target)) = (m.param(0), m.param(1)) else {
             return self.need_more(c, "INVITE");
         };
@@ -432,7 +430,7 @@ impl Server<'_> {
         };
         let a = self.conns[c].account;
         self.conns[c].memo = Memo::None;
-        self.append(now, c, a, ch, draft);
+        self.append(c, a, ch, draft);
         Flow::Wait
     }
 
@@ -523,7 +521,6 @@ impl Server<'_> {
     #[allow(clippy::too_many_arguments)]
     pub(super) fn append_change(
         &mut self,
-        now: Instant,
         c: u32,
         ch: u32,
         kind: Kind,
@@ -547,7 +544,7 @@ impl Server<'_> {
             awaited: true,
         };
         self.conns[c].memo = Memo::None;
-        if self.append(now, c, a, ch, draft) {
+        if self.append(c, a, ch, draft) {
             self.conns[c].labelled = false;
         }
         Flow::Wait

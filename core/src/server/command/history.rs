@@ -14,10 +14,9 @@ use crate::irc::timestamp;
 use crate::name::{self, NICK_MAX, RoomName};
 use crate::store::{Bound, Marker, MemberRecord, Reason, Selector};
 use crate::text::Text;
-use crate::time::Instant;
 
 impl Server<'_> {
-    pub(super) fn chathistory(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn chathistory(&mut self, c: u32, m: &Message<'_>) -> Flow {
         if self.conns[c].progress > 0 {
             return Flow::Done;
         }
@@ -176,7 +175,7 @@ impl Server<'_> {
         name::fold::<NICK_MAX>(target).is_some_and(|name| self.account_by_name(&name).is_some())
     }
 
-    pub(super) fn markread(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn markread(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let Some(target) = m.param(0).filter(|target| !target.is_empty()) else {
             self.fail(
                 c,

@@ -13,7 +13,6 @@ use crate::irc::tags;
 use crate::name::{NICK_MAX, ROOM_MAX, RoomName, TITLES_MAX};
 use crate::store::{AccountFlags, Kind, MemberFlags};
 use crate::text::Text;
-use crate::time::Instant;
 
 /// Longest client-only tags that are passed on.
 const TAGS_MAX: usize = 4094;
@@ -22,7 +21,7 @@ const TAGS_MAX: usize = 4094;
 const LINE_FRAME: usize = 30 + 20 + 9 + NICK_MAX + 8 + 71 + 14 + 2 * TITLES_MAX + 30;
 
 impl Server<'_> {
-    pub(super) fn say(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn say(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let kind = match m.command.as_bytes().first().map(u8::to_ascii_uppercase) {
             Some(b'P') => Kind::Privmsg,
             Some(b'N') => Kind::Notice,
@@ -67,7 +66,7 @@ impl Server<'_> {
             });
         }
         while let Some(target) = targets.split(',').nth(usize::from(self.conns[c].progress)) {
-            match self.say_to(now, c, kind, target, text, m) {
+            match self.say_to(c, kind, target, text, m) {
                 Flow::Done => self.next_target(c),
                 Flow::Wait => return Flow::Wait,
             }
@@ -84,15 +83,7 @@ impl Server<'_> {
         Flow::Done
     }
 
-    fn say_to(
-        &mut self,
-        now: Instant,
-        c: u32,
-        kind: Kind,
-        target: &str,
-        text: &str,
-        m: &Message<'_>,
-    ) -> Flow {
+    fn say_to(&mut self, c: u32, kind: Kind, target: &str, text: &str, m: &Message<'_>) -> Flow {
         let a = self.conns[c].account;
         if self.conns[c].append_count >= self.config.appends_per_connection.max(1) {
             return Flow::Wait;
@@ -190,7 +181,7 @@ impl Server<'_> {
                 return Flow::Done;
             }
             if tags::is_only_typing(&relayed) {
-                self.publish_transient(now, a, ch, &relayed);
+                self.publish_transient(a, ch, &relayed);
                 return Flow::Done;
             }
         }
@@ -208,7 +199,7 @@ impl Server<'_> {
             label: &label,
             awaited: false,
         };
-        if !self.append(now, c, a, ch, draft) {
+        if !self.append(c, a, ch, draft) {
             return Flow::Wait;
         }
         self.conns[c].labelled = false;

@@ -22,7 +22,6 @@ use crate::name::{self, NICK_MAX, Nick, ROOM_MAX, RoomName};
 use crate::store::{MemberFlags, Reason};
 use crate::tables::NIL;
 use crate::text::Text;
-use crate::time::Instant;
 
 /// What a look-up brought.
 pub(super) enum Found<T> {
@@ -35,7 +34,7 @@ pub(super) enum Found<T> {
 }
 
 /// What runs a command.
-type Run<'s> = for<'m> fn(&mut Server<'s>, Instant, u32, &Message<'m>) -> Flow;
+type Run<'s> = for<'m> fn(&mut Server<'s>, u32, &Message<'m>) -> Flow;
 
 /// When a command may run.
 enum When {
@@ -55,7 +54,7 @@ impl<'s> Server<'s> {
             ("NOTICE", Message, Server::say),
             ("TAGMSG", Message, Server::say),
             ("PING", Always, Server::ping),
-            ("PONG", Always, |_, _, _, _| Flow::Done),
+            ("PONG", Always, |_, _, _| Flow::Done),
             ("CAP", Always, Server::cap),
             ("NICK", Always, Server::nick),
             ("USER", Always, Server::user),
@@ -72,7 +71,7 @@ impl<'s> Server<'s> {
             ("INVITE", LoggedIn, Server::invite),
             ("MODE", LoggedIn, Server::mode),
             ("NAMES", LoggedIn, Server::names),
-            ("LIST", LoggedIn, |s, _, c, _| s.text(c, job::Task::List)),
+            ("LIST", LoggedIn, |s, c, _| s.text(c, job::Task::List)),
             ("WHO", LoggedIn, Server::who),
             ("WHOIS", LoggedIn, Server::whois),
             ("WHOWAS", LoggedIn, Server::whowas),
@@ -82,20 +81,16 @@ impl<'s> Server<'s> {
             ("CHATHISTORY", LoggedIn, Server::chathistory),
             ("MARKREAD", LoggedIn, Server::markread),
             ("ACCOUNT", LoggedIn, Server::account),
-            ("MOTD", LoggedIn, |s, _, c, _| s.text(c, job::Task::Motd)),
-            ("LUSERS", LoggedIn, |s, _, c, _| {
-                s.text(c, job::Task::Lusers)
-            }),
-            ("INFO", LoggedIn, |s, _, c, _| s.text(c, job::Task::Info)),
-            ("VERSION", LoggedIn, |s, _, c, _| {
-                s.text(c, job::Task::Version)
-            }),
+            ("MOTD", LoggedIn, |s, c, _| s.text(c, job::Task::Motd)),
+            ("LUSERS", LoggedIn, |s, c, _| s.text(c, job::Task::Lusers)),
+            ("INFO", LoggedIn, |s, c, _| s.text(c, job::Task::Info)),
+            ("VERSION", LoggedIn, |s, c, _| s.text(c, job::Task::Version)),
             ("TIME", LoggedIn, Server::time),
         ]
     };
 
     /// Runs a command.
-    pub(super) fn command(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn command(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let found = Self::COMMANDS.iter().find(|(name, ..)| m.is(name));
         let allowed = match found {
             Some((_, When::Always, _)) => true,
@@ -115,7 +110,7 @@ impl<'s> Server<'s> {
             return Flow::Wait;
         }
         if let Some((_, _, run)) = found {
-            return run(self, now, c, m);
+            return run(self, c, m);
         }
         let shown = m
             .command

@@ -13,10 +13,9 @@ use crate::irc::numeric::*;
 use crate::name::{self, KEY_MAX, MASK_MAX, RoomName};
 use crate::store::{Kind, Marker, MemberFlags};
 use crate::text::Text;
-use crate::time::Instant;
 
 impl Server<'_> {
-    pub(super) fn mode(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn mode(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let Some(target) = m.param(0) else {
             return self.need_more(c, "MODE");
         };
@@ -41,7 +40,7 @@ impl Server<'_> {
             mode::changes(letters, params).nth(usize::from(self.conns[c].progress))
         {
             let flow = match change {
-                Ok(change) => self.change_mode(now, c, target, &change),
+                Ok(change) => self.change_mode(c, target, &change),
                 Err(error) => self.mode_error(c, target, &error),
             };
             match flow {
@@ -153,7 +152,7 @@ impl Server<'_> {
         Flow::Done
     }
 
-    fn change_mode(&mut self, now: Instant, c: u32, target: &str, change: &Change<'_>) -> Flow {
+    fn change_mode(&mut self, c: u32, target: &str, change: &Change<'_>) -> Flow {
         let ch = match self.settled(c, "MODE", target) {
             Ok(Some(ch)) => ch,
             Ok(None) => return Flow::Done,
@@ -321,7 +320,7 @@ impl Server<'_> {
                 }
             }
         };
-        self.append_change(now, c, ch, Kind::Mode, &subject, "", brings)
+        self.append_change(c, ch, Kind::Mode, &subject, "", brings)
     }
 
     fn has_ban(&self, ch: u32, mask: &str) -> bool {

@@ -13,13 +13,12 @@ use crate::irc::numeric::*;
 use crate::irc::timestamp;
 use crate::name::{self, NICK_MAX, RoomName};
 use crate::text::Text;
-use crate::time::Instant;
 
 /// Longest list of names in one answer.
 const LIST_MAX: usize = 400;
 
 impl Server<'_> {
-    pub(super) fn names(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn names(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let Some(targets) = m.param(0).filter(|targets| !targets.is_empty()) else {
             self.numeric(c, RPL_ENDOFNAMES, format_args!("* :End of NAMES"));
             return Flow::Done;
@@ -50,7 +49,7 @@ impl Server<'_> {
         Flow::Wait
     }
 
-    pub(super) fn who(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn who(&mut self, c: u32, m: &Message<'_>) -> Flow {
         if self.conns[c].progress > 0 {
             return Flow::Done;
         }
@@ -83,7 +82,7 @@ impl Server<'_> {
         Flow::Done
     }
 
-    pub(super) fn whois(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn whois(&mut self, c: u32, m: &Message<'_>) -> Flow {
         if self.conns[c].progress > 0 {
             return Flow::Done;
         }
@@ -112,7 +111,7 @@ impl Server<'_> {
         }
     }
 
-    pub(super) fn whowas(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn whowas(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let Some(target) = m.param(0).filter(|target| !target.is_empty()) else {
             return self.need_more(c, "WHOWAS");
         };
@@ -127,7 +126,7 @@ impl Server<'_> {
         Flow::Done
     }
 
-    pub(super) fn ison(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn ison(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let mut text = [0; LIST_MAX];
         let mut online = Out::new(&mut text);
         for nick in m.params().iter().flat_map(|param| param.split(' ')) {
@@ -156,7 +155,7 @@ impl Server<'_> {
         Flow::Done
     }
 
-    pub(super) fn userhost(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn userhost(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let mut text = [0; LIST_MAX];
         let mut hosts = Out::new(&mut text);
         let server = self.config.server_name;
@@ -184,8 +183,8 @@ impl Server<'_> {
         Flow::Done
     }
 
-    pub(super) fn time(&mut self, now: Instant, c: u32, _: &Message<'_>) -> Flow {
-        let stamp = timestamp::format(self.clock.unix(now));
+    pub(super) fn time(&mut self, c: u32, _: &Message<'_>) -> Flow {
+        let stamp = timestamp::format(self.clock.unix(self.now));
         let stamp = core::str::from_utf8(&stamp).unwrap_or_default();
         let server = self.config.server_name;
         self.numeric(c, RPL_TIME, format_args!("{server} :{stamp}"));
@@ -193,7 +192,7 @@ impl Server<'_> {
     }
 
     /// MONITOR (IRCv3 monitor).
-    pub(super) fn monitor(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn monitor(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let names = m.param(1).unwrap_or_default();
         match m.param(0) {
             Some("+") => {

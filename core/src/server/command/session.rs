@@ -12,13 +12,12 @@ use crate::name::{self, Nick};
 use crate::store::Reason;
 use crate::tables::NIL;
 use crate::text::Text;
-use crate::time::Instant;
 
 /// Longest list of capabilities in one line.
 const CAP_LINE: usize = 380;
 
 impl Server<'_> {
-    pub(super) fn cap(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn cap(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let Some(subcommand) = m.param(0) else {
             return self.need_more(c, "CAP");
         };
@@ -55,7 +54,7 @@ impl Server<'_> {
             self.reply(c, format_args!(":{server} CAP {nick} {verdict} :{list}"));
         } else if subcommand.eq_ignore_ascii_case("END") {
             self.conns[c].negotiating = false;
-            return self.proceed(now, c);
+            return self.proceed(c);
         } else {
             let shown: Text<32> = Text::truncated(subcommand);
             self.numeric(
@@ -111,7 +110,7 @@ impl Server<'_> {
         self.reply(c, format_args!(":{server} CAP {nick} {subcommand} :{line}"));
     }
 
-    pub(super) fn nick(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn nick(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let Some(nick) = m.param(0).filter(|nick| !nick.is_empty()) else {
             self.numeric(c, ERR_NONICKNAMEGIVEN, format_args!(":No nick was given"));
             return Flow::Done;
@@ -125,7 +124,7 @@ impl Server<'_> {
                 let shown: Nick = Text::truncated(nick);
                 self.numeric(c, ERR_NONICKCHANGE, format_args!("{shown} :Your nick is your account's name; log in to another account to be somebody else"));
             }
-            return self.proceed(now, c);
+            return self.proceed(c);
         }
         if let Err(error) = name::check_nick(nick) {
             let shown: Nick = Text::truncated(nick);
@@ -143,10 +142,10 @@ impl Server<'_> {
             return Flow::Done;
         }
         self.conns[c].nick = Text::truncated(nick);
-        self.proceed(now, c)
+        self.proceed(c)
     }
 
-    pub(super) fn user(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn user(&mut self, c: u32, m: &Message<'_>) -> Flow {
         if self.conns[c].is_welcomed() {
             self.numeric(
                 c,
@@ -159,10 +158,10 @@ impl Server<'_> {
             return self.need_more(c, "USER");
         }
         self.conns[c].has_user = true;
-        self.proceed(now, c)
+        self.proceed(c)
     }
 
-    pub(super) fn pass(&mut self, now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn pass(&mut self, c: u32, m: &Message<'_>) -> Flow {
         if self.conns[c].account != NIL {
             self.numeric(
                 c,
@@ -172,12 +171,12 @@ impl Server<'_> {
             return Flow::Done;
         }
         match m.param(0) {
-            Some(password) => self.keep_pass(now, c, password),
+            Some(password) => self.keep_pass(c, password),
             None => self.need_more(c, "PASS"),
         }
     }
 
-    pub(super) fn ping(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn ping(&mut self, c: u32, m: &Message<'_>) -> Flow {
         match m.param(0) {
             Some(token) if !token.is_empty() => {
                 let token = token
@@ -191,13 +190,13 @@ impl Server<'_> {
         Flow::Done
     }
 
-    pub(super) fn quit(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn quit(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let reason: Text<{ name::REASON_MAX }> = Text::truncated(m.param(0).unwrap_or("Bye"));
         self.close_with_error(c, &reason);
         Flow::Done
     }
 
-    pub(super) fn away(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn away(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let a = self.conns[c].account;
         if a == NIL {
             return Flow::Done;
@@ -237,7 +236,7 @@ impl Server<'_> {
     }
 
     /// SETNAME (IRCv3 setname): the account's display name.
-    pub(super) fn setname(&mut self, _now: Instant, c: u32, m: &Message<'_>) -> Flow {
+    pub(super) fn setname(&mut self, c: u32, m: &Message<'_>) -> Flow {
         let a = self.conns[c].account;
         let Some(display) = m.param(0).filter(|_| a != NIL) else {
             return self.need_more(c, "SETNAME");
@@ -255,7 +254,7 @@ impl Server<'_> {
                         format_args!(":{nick}!{nick}@{server} SETNAME :{display}"),
                     );
                 } else {
-                    self.notice(c, format_args!("Your display name is now {display}"));
+                    self.notice(c, format_args!("Your display name is self.now {display}"));
                 }
                 Flow::Done
             }

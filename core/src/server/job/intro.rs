@@ -57,8 +57,7 @@ impl Server<'_> {
             let told = self.conns[c].job.last;
             if self.members[m].delivered < told {
                 self.members[m].delivered = told;
-                let now = self.now;
-                self.touch_member(now, m);
+                self.touch_member(m);
             }
             if self.attachments[t].seen < told {
                 // Should it be lapped again before its next entry, nothing is told twice. What is told from history bears no label.

@@ -8,11 +8,11 @@ use super::super::request::What;
 use crate::id::Handle;
 use crate::store::{DirectRow, MemberFlags, MemberRecord, MembershipRow, Outcome, next_row};
 use crate::tables::List;
-use crate::time::Instant;
 
 impl Server<'_> {
     /// Welcomes a connection that is logged in and has said everything.
-    pub(in crate::server) fn welcome(&mut self, now: Instant, c: u32) {
+    pub(in crate::server) fn welcome(&mut self, c: u32) {
+        let now = self.now;
         let conn = &self.conns[c];
         if conn.negotiating || conn.nick.is_empty() || !conn.has_user || conn.is_welcomed() {
             return;

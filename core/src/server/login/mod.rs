@@ -140,15 +140,10 @@ impl Server<'_> {
     // ---- credentials
 
     /// Takes a slot for a login. The slots are shared fairly: when all are taken, an expired one goes, or one of an address that has several.
-    pub(in crate::server) fn take_credential(
-        &mut self,
-        now: Instant,
-        c: u32,
-        method: Method,
-    ) -> bool {
+    pub(in crate::server) fn take_credential(&mut self, c: u32, method: Method) -> bool {
         self.release_credential(c);
         if self.credentials.is_full()
-            && let Some(old) = self.dispensable(now)
+            && let Some(old) = self.dispensable()
         {
             let conn = self.credentials[old].conn;
             self.reserve_reply(conn);
@@ -160,7 +155,7 @@ impl Server<'_> {
         let credential = Credential {
             conn: c,
             method,
-            since: now,
+            since: self.now,
             ..Credential::default()
         };
         match self.credentials.insert(credential) {
@@ -202,12 +197,12 @@ impl Server<'_> {
         Flow::Done
     }
 
-    pub(in crate::server) fn dispensable(&self, now: Instant) -> Option<u32> {
+    pub(in crate::server) fn dispensable(&self) -> Option<u32> {
         let used = || (0..self.credentials.high_water()).filter(|k| self.credentials.in_use(*k));
         let idle = |k: &u32| matches!(self.credentials[*k].progress, Progress::Idle);
         if let Some(expired) = used()
             .filter(idle)
-            .find(|k| now - self.credentials[*k].since > EXPIRE_MS)
+            .find(|k| self.now - self.credentials[*k].since > EXPIRE_MS)
         {
             return Some(expired);
         }
@@ -308,12 +303,8 @@ impl Server<'_> {
     /// Charges an attempt to log in; milliseconds to wait if there were too many. A success gives it back.
     ///
     /// Many addresses together may use up what an account allows. Its owner, at an address of its own, still has a few attempts there.
-    pub(in crate::server) fn charge_login(
-        &mut self,
-        now: Instant,
-        c: u32,
-        folded: &str,
-    ) -> Result<(), u64> {
+    pub(in crate::server) fn charge_login(&mut self, c: u32, folded: &str) -> Result<(), u64> {
+        let now = self.now;
         let [here, from, to, spare] = self.rate_keys(c, folded);
         for (key, rate) in [here, from] {
             self.throttles.peek(now, key, rate)?;
@@ -329,14 +320,14 @@ impl Server<'_> {
         Ok(())
     }
 
-    pub(in crate::server) fn refund_login(&mut self, now: Instant, c: u32, folded: &str) {
+    pub(in crate::server) fn refund_login(&mut self, c: u32, folded: &str) {
         for (key, rate) in self.rate_keys(c, folded) {
-            self.throttles.refund(now, key, rate);
+            self.throttles.refund(self.now, key, rate);
         }
     }
 
     /// The credential was right: the account is entered into, if it still may be.
-    pub(in crate::server) fn log_in(&mut self, now: Instant, c: u32, account: AccountId) -> Flow {
+    pub(in crate::server) fn log_in(&mut self, c: u32, account: AccountId) -> Flow {
         let Some(a) = self.account_by_id(account) else {
             if core::mem::take(&mut self.conns[c].memo) != Memo::None {
                 return self.fail_login(c, format_args!("That account is gone"));
@@ -362,7 +353,7 @@ impl Server<'_> {
         let (nick, server) = (self.accounts[a].name, self.config.server_name);
         if method != Method::Guest {
             let old = self.nick_copy(c);
-            self.reply(c, format_args!(":{server} {RPL_LOGGEDIN:03} {old} {nick}!{nick}@{server} {nick} :You are now logged in as {nick}"));
+            self.reply(c, format_args!(":{server} {RPL_LOGGEDIN:03} {old} {nick}!{nick}@{server} {nick} :You are self.now logged in as {nick}"));
         }
         if matches!(method, Method::Proved | Method::Plain) {
             self.numeric(
@@ -371,7 +362,7 @@ impl Server<'_> {
                 format_args!(":The login was successful"),
             );
         }
-        self.welcome(now, c);
+        self.welcome(c);
         Flow::Done
     }
 }

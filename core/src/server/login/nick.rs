@@ -8,13 +8,12 @@ use crate::config::Registration;
 use crate::irc::numeric::*;
 use crate::name::{self};
 use crate::tables::NIL;
-use crate::time::Instant;
 
 use super::{Method, Progress};
 
 impl Server<'_> {
     /// Keeps the password of PASS until the name is known.
-    pub(in crate::server) fn keep_pass(&mut self, now: Instant, c: u32, password: &str) -> Flow {
+    pub(in crate::server) fn keep_pass(&mut self, c: u32, password: &str) -> Flow {
         if !self.takes_raw(c) {
             self.fail(c, "PASS", format_args!("RAW_PASSWORD_REFUSED :A password is taken in the clear on TLS and on this machine only; use SASL SCRAM-SHA-256"));
             return Flow::Done;
@@ -31,7 +30,7 @@ impl Server<'_> {
             self.stalled.push_back(&mut self.conns, c);
             return Flow::Wait;
         };
-        if !self.take_credential(now, c, Method::Pass) {
+        if !self.take_credential(c, Method::Pass) {
             self.bodies.give(buffer);
             self.fail(
                 c,
@@ -50,21 +49,21 @@ impl Server<'_> {
     }
 
     /// After NICK, USER and CAP END: goes as far as possible.
-    pub(in crate::server) fn proceed(&mut self, now: Instant, c: u32) -> Flow {
+    pub(in crate::server) fn proceed(&mut self, c: u32) -> Flow {
         let conn = &self.conns[c];
         if conn.is_welcomed() || conn.negotiating || conn.nick.is_empty() || !conn.has_user {
             return Flow::Done;
         }
         if conn.account != NIL {
-            self.welcome(now, c);
+            self.welcome(c);
             return Flow::Done;
         }
         let k = conn.credential;
         if k != NIL && self.credentials[k].method == Method::Pass {
-            return self.log_in_with_pass(now, c);
+            return self.log_in_with_pass(c);
         }
         if self.config.guests && (k == NIL || self.credentials[k].method == Method::Guest) {
-            return self.guest_in(now, c);
+            return self.guest_in(c);
         }
         if !conn.advised {
             self.conns[c].advised = true;
@@ -98,7 +97,7 @@ impl Server<'_> {
         }
     }
 
-    pub(in crate::server) fn log_in_with_pass(&mut self, now: Instant, c: u32) -> Flow {
+    pub(in crate::server) fn log_in_with_pass(&mut self, c: u32) -> Flow {
         let k = self.conns[c].credential;
         let mut copy = [0; auth::PASSWORD_MAX];
         let len = usize::from(self.credentials[k].message.unwrap_or(0)).min(copy.len());
@@ -111,18 +110,18 @@ impl Server<'_> {
             Some((name, password)) if name::check_nick(name).is_ok() => (name, password),
             _ => (&*nick, text),
         };
-        let checked = self.check_raw(now, c, name, password);
+        let checked = self.check_raw(c, name, password);
         copy.fill(0);
         match checked {
-            Ok(account) => self.log_in(now, c, account),
+            Ok(account) => self.log_in(c, account),
             Err(flow) => flow,
         }
     }
 
-    pub(in crate::server) fn guest_in(&mut self, now: Instant, c: u32) -> Flow {
+    pub(in crate::server) fn guest_in(&mut self, c: u32) -> Flow {
         let k = self.conns[c].credential;
         if k == NIL {
-            if !self.take_credential(now, c, Method::Guest) {
+            if !self.take_credential(c, Method::Guest) {
                 self.stalled.push_back(&mut self.conns, c);
                 return Flow::Wait;
             }
@@ -137,7 +136,7 @@ impl Server<'_> {
             return Flow::Wait;
         }
         match self.credentials[k].progress {
-            Progress::Created(account) => self.log_in(now, c, account),
+            Progress::Created(account) => self.log_in(c, account),
             Progress::Refused(_) => {
                 let nick = self.conns[c].nick;
                 self.release_credential(c);

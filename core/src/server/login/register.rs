@@ -15,17 +15,11 @@ use crate::name::{self, Nick};
 use crate::store::{AccountFlags, AccountRecord, Reason, Verifier};
 use crate::tables::NIL;
 use crate::text::Text;
-use crate::time::Instant;
 
 use super::{Method, Progress};
 
 impl Server<'_> {
-    pub(in crate::server) fn register(
-        &mut self,
-        now: Instant,
-        c: u32,
-        message: &Message<'_>,
-    ) -> Flow {
+    pub(in crate::server) fn register(&mut self, c: u32, message: &Message<'_>) -> Flow {
         let (Some(account), Some(email), Some(password)) =
             (message.param(0), message.param(1), message.param(2))
         else {
@@ -34,7 +28,7 @@ impl Server<'_> {
         };
         let k = self.conns[c].credential;
         if k != NIL && self.credentials[k].method == Method::Register {
-            return self.registering(now, c);
+            return self.registering(c);
         }
         let own = self.conns[c].account;
         if own != NIL && !(self.is_guest(own) && self.conns[c].is_welcomed()) {
@@ -104,14 +98,17 @@ impl Server<'_> {
             Err(()) => return Flow::Done,
         };
         let key = self.hash(&[b"register", &self.conns[c].address]);
-        if let Err(wait) = self.throttles.take(now, key, self.config.register_rate) {
+        if let Err(wait) = self
+            .throttles
+            .take(self.now, key, self.config.register_rate)
+        {
             let seconds = wait.div_ceil(1_000);
             self.fail(c, "REGISTER", format_args!(
                 "TEMPORARILY_UNAVAILABLE {spelled} :Too many registrations from your address; try again in {seconds} s"
             ));
             return Flow::Done;
         }
-        if !self.take_credential(now, c, Method::Register) {
+        if !self.take_credential(c, Method::Register) {
             self.fail(c, "REGISTER", format_args!("TEMPORARILY_UNAVAILABLE {spelled} :Too many logins are in progress, please try again"));
             return Flow::Done;
         }
@@ -120,7 +117,7 @@ impl Server<'_> {
         match verifier {
             Some(verifier) => {
                 self.credentials[k].verifier = Some(verifier);
-                self.registering(now, c)
+                self.registering(c)
             }
             None => {
                 let salt = self.new_salt();
@@ -171,7 +168,7 @@ impl Server<'_> {
         }
     }
 
-    pub(in crate::server) fn registering(&mut self, now: Instant, c: u32) -> Flow {
+    pub(in crate::server) fn registering(&mut self, c: u32) -> Flow {
         let k = self.conns[c].credential;
         if self.conns[c].account != NIL {
             return self.keep_guest(c);
@@ -192,7 +189,7 @@ impl Server<'_> {
                         ),
                     );
                 }
-                self.log_in(now, c, account)
+                self.log_in(c, account)
             }
             Progress::Refused(Reason::Exists) => {
                 let spelled = self.credentials[k].name;

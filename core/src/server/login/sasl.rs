@@ -15,7 +15,6 @@ use crate::irc::numeric::*;
 use crate::name::{self, Nick};
 use crate::store::{AccountFlags, Verifier};
 use crate::tables::NIL;
-use crate::time::Instant;
 
 use super::{Method, Progress};
 
@@ -23,12 +22,7 @@ use super::{Method, Progress};
 const MESSAGE_MAX: usize = 768;
 
 impl Server<'_> {
-    pub(in crate::server) fn authenticate(
-        &mut self,
-        now: Instant,
-        c: u32,
-        message: &Message<'_>,
-    ) -> Flow {
+    pub(in crate::server) fn authenticate(&mut self, c: u32, message: &Message<'_>) -> Flow {
         let Some(param) = message.param(0).filter(|param| !param.is_empty()) else {
             self.numeric(
                 c,
@@ -53,14 +47,14 @@ impl Server<'_> {
         match self.method(c) {
             Method::Scram | Method::Proved | Method::Plain => {
                 let k = self.conns[c].credential;
-                self.credentials[k].since = now;
-                self.sasl_data(now, c, param)
+                self.credentials[k].since = self.now;
+                self.sasl_data(c, param)
             }
-            _ => self.sasl_begin(now, c, param),
+            _ => self.sasl_begin(c, param),
         }
     }
 
-    pub(in crate::server) fn sasl_begin(&mut self, now: Instant, c: u32, mechanism: &str) -> Flow {
+    pub(in crate::server) fn sasl_begin(&mut self, c: u32, mechanism: &str) -> Flow {
         // A password of PASS gives way to it.
         self.release_credential(c);
         let raw = self.takes_raw(c);
@@ -86,7 +80,7 @@ impl Server<'_> {
             };
             return self.fail_login(c, format_args!("{why}"));
         };
-        if !self.take_credential(now, c, method) {
+        if !self.take_credential(c, method) {
             return self.fail_login(
                 c,
                 format_args!("Too many logins are in progress, please try again"),
@@ -96,7 +90,7 @@ impl Server<'_> {
         Flow::Done
     }
 
-    pub(in crate::server) fn sasl_data(&mut self, now: Instant, c: u32, chunk: &str) -> Flow {
+    pub(in crate::server) fn sasl_data(&mut self, c: u32, chunk: &str) -> Flow {
         let k = self.conns[c].credential;
         if self.credentials[k].message.is_none() {
             let buffer = match self.credentials[k].buffer.or_else(|| self.bodies.take()) {
@@ -147,10 +141,10 @@ impl Server<'_> {
         };
         to.copy_from_slice(from);
         let flow = match self.credentials[k].method {
-            Method::Plain => self.sasl_plain(now, c, &copy[..len]),
-            Method::Proved => self.sasl_proved(now, c, len),
-            _ if self.credentials[k].handshake.is_some() => self.scram_final(now, c, &copy[..len]),
-            _ => self.scram_first(now, c, &copy[..len]),
+            Method::Plain => self.sasl_plain(c, &copy[..len]),
+            Method::Proved => self.sasl_proved(c, len),
+            _ if self.credentials[k].handshake.is_some() => self.scram_final(c, &copy[..len]),
+            _ => self.scram_first(c, &copy[..len]),
         };
         copy.fill(0);
         let k = self.conns[c].credential;
@@ -167,7 +161,6 @@ impl Server<'_> {
     /// Has the account looked up under a name. `Ok` when it is known (or known not to be there).
     pub(in crate::server) fn look_up(
         &mut self,
-        now: Instant,
         c: u32,
         spelled: &str,
     ) -> Result<Option<(AccountId, Verifier)>, Flow> {
@@ -178,7 +171,7 @@ impl Server<'_> {
                     // Nobody's, as everybody can tell by its length: nothing is derived for it.
                     return Err(self.fail_login(c, format_args!("Wrong name or password")));
                 };
-                if let Err(wait) = self.charge_login(now, c, &folded) {
+                if let Err(wait) = self.charge_login(c, &folded) {
                     let seconds = wait.div_ceil(1_000);
                     return Err(self.fail_login(
                         c,
@@ -190,7 +183,7 @@ impl Server<'_> {
                 if !self.ask(c, What::FindAccount(folded)) {
                     // No slot: the attempt is not to be charged twice.
                     self.credentials[k].progress = Progress::Idle;
-                    self.refund_login(now, c, &folded);
+                    self.refund_login(c, &folded);
                 }
                 Err(Flow::Wait)
             }
@@ -230,12 +223,12 @@ impl Server<'_> {
         (account, verifier)
     }
 
-    pub(in crate::server) fn scram_first(&mut self, now: Instant, c: u32, message: &[u8]) -> Flow {
+    pub(in crate::server) fn scram_first(&mut self, c: u32, message: &[u8]) -> Flow {
         let first = match ClientFirst::parse(message) {
             Ok(first) => first,
             Err(error) => return self.fail_login(c, format_args!("{error}")),
         };
-        let found = match self.look_up(now, c, &first.name) {
+        let found = match self.look_up(c, &first.name) {
             Ok(found) => found,
             Err(flow) => return flow,
         };
@@ -265,7 +258,7 @@ impl Server<'_> {
         Flow::Done
     }
 
-    pub(in crate::server) fn scram_final(&mut self, now: Instant, c: u32, message: &[u8]) -> Flow {
+    pub(in crate::server) fn scram_final(&mut self, c: u32, message: &[u8]) -> Flow {
         let k = self.conns[c].credential;
         let Some(handshake) = self.credentials[k].handshake.take() else {
             return self.fail_login(
@@ -277,7 +270,7 @@ impl Server<'_> {
         match handshake.finish(message, &mut out) {
             Ok(len) if !self.credentials[k].account.is_none() => {
                 let folded = self.credentials[k].name;
-                self.refund_login(now, c, &folded);
+                self.refund_login(c, &folded);
                 self.credentials[k].method = Method::Proved;
                 self.send_sasl(c, &out[..len])
             }
@@ -286,19 +279,19 @@ impl Server<'_> {
         }
     }
 
-    pub(in crate::server) fn sasl_proved(&mut self, now: Instant, c: u32, len: usize) -> Flow {
+    pub(in crate::server) fn sasl_proved(&mut self, c: u32, len: usize) -> Flow {
         if len > 0 {
             return self.fail_login(c, format_args!("Your client sent more than the login needs; it should end it with AUTHENTICATE +"));
         }
         let k = self.conns[c].credential;
         let account = self.credentials[k].account;
-        self.log_in(now, c, account)
+        self.log_in(c, account)
     }
 
-    pub(in crate::server) fn sasl_plain(&mut self, now: Instant, c: u32, message: &[u8]) -> Flow {
+    pub(in crate::server) fn sasl_plain(&mut self, c: u32, message: &[u8]) -> Flow {
         match Plain::parse(message) {
-            Ok(plain) => match self.check_raw(now, c, plain.name, plain.password) {
-                Ok(account) => self.log_in(now, c, account),
+            Ok(plain) => match self.check_raw(c, plain.name, plain.password) {
+                Ok(account) => self.log_in(c, account),
                 Err(flow) => flow,
             },
             Err(error) => self.fail_login(c, format_args!("{error}")),
@@ -308,7 +301,6 @@ impl Server<'_> {
     /// Checks a raw password, in slices. `Ok` with the account it belongs to.
     pub(in crate::server) fn check_raw(
         &mut self,
-        now: Instant,
         c: u32,
         spelled: &str,
         password: &str,
@@ -327,14 +319,14 @@ impl Server<'_> {
                 if !matches || account.is_none() {
                     return Err(self.fail_login(c, format_args!("Wrong name or password")));
                 }
-                self.refund_login(now, c, &folded);
+                self.refund_login(c, &folded);
                 // From here on the key need not be derived again.
                 self.credentials[k].progress = Progress::Created(account);
                 return Ok(account);
             }
             _ => {}
         }
-        let found = self.look_up(now, c, spelled)?;
+        let found = self.look_up(c, spelled)?;
         let (_, verifier) = self.verifier_or_fake(c, found, spelled);
         self.credentials[k].verifier = Some(verifier);
         self.start_deriving(c, password.as_bytes(), &verifier.salt, verifier.iterations);
