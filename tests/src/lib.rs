@@ -3,6 +3,7 @@
 //!
 //! `cargo test -p soqet-tests` runs them against the host. `SOQET_BIN` names the binary to test; without it, cargo builds it.
 
+pub mod board;
 pub mod client;
 pub mod host;
 pub mod line;

@@ -2,8 +2,10 @@
 //!
 //! - `cargo xtask test [--quick]`: everything that must hold before a change lands;
 //! - `cargo xtask bench`: the figures of docs/benchmarks.md;
+//! - `cargo xtask firmware`: builds, runs and measures the images for boards;
 //! - `cargo xtask screens`: the pictures of real clients in docs/screens.
 
+mod firmware;
 mod steps;
 mod test;
 mod tools;
@@ -18,6 +20,11 @@ usage: cargo xtask <command>
                    --quick leaves out what is slow or needs more than Rust
   bench [FLAGS]    build with optimisations, measure, and write docs/benchmarks.md
                    --only NAME measures one thing and writes nothing
+  firmware build   build the images for all boards
+  firmware run --board NAME [--irc ADDR:PORT] [--http ADDR:PORT] [--storage FILE]
+                   run a board under QEMU and say where to connect; port 0 means any
+  firmware size --board NAME [--json]
+                   bytes of flash and RAM, and of stack under load
   screens          chat from WeeChat and irssi in tmux and keep the screens in docs/screens";
 
 fn main() -> ExitCode {
@@ -44,6 +51,7 @@ fn main() -> ExitCode {
                     .concat(),
                 ),
         ),
+        ["firmware", ref words @ ..] => firmware::run(words),
         ["screens"] => {
             println!("{}", tools::install_clients().unwrap_or_default());
             let mut cargo = tools::cargo_command();

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{ExitCode, Stdio};
 
+use crate::firmware;
 use crate::steps::{Outcome, Steps, exit};
 use crate::tools::{self, BOARD};
 
@@ -39,6 +40,9 @@ pub fn run(quick: bool) -> ExitCode {
     if !quick {
         steps.run("documentation", documentation);
         steps.run("core without allocator", no_alloc);
+        steps.run("firmware for boards", || {
+            (firmware::build(&["--bins"]) && firmware::clippy()).into()
+        });
         steps.run("licences and sources", deny);
     }
     steps.run("simulated worlds", || {

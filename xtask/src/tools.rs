@@ -68,18 +68,28 @@ pub fn install_board_target() -> Result<(), String> {
 
 /// Installs tmux, WeeChat and irssi where they are missing and that is possible; otherwise says what to type.
 pub fn install_clients() -> Result<String, String> {
-    const NEEDED: &[(&str, &str)] = &[
+    install(&[
         ("tmux", "tmux"),
         ("weechat", "weechat-curses"),
         ("irssi", "irssi"),
-    ];
-    let missing: Vec<&str> = NEEDED
+    ])
+}
+
+/// Installs the emulator of the firmware's boards where it is missing and that is possible; otherwise says what to type.
+pub fn install_emulator() -> Result<String, String> {
+    install(&[("qemu-system-arm", "qemu-system-arm")])
+}
+
+/// Installs programs, each from a Debian package, where they are missing and that is possible; otherwise says what to type.
+fn install(needed: &[(&str, &str)]) -> Result<String, String> {
+    let missing: Vec<&str> = needed
         .iter()
         .filter(|(program, _)| !exists(program))
         .map(|(_, package)| *package)
         .collect();
     if missing.is_empty() {
-        return Ok("tmux, WeeChat and irssi are installed".to_owned());
+        let programs: Vec<_> = needed.iter().map(|(program, _)| *program).collect();
+        return Ok(format!("installed already: {}", programs.join(", ")));
     }
     let by_hand = format!("type: apt-get install {}", missing.join(" "));
     if !exists("apt-get") || !is_root() {

@@ -1,0 +1,104 @@
+//! The firmware's boards as QEMU emulates them: their images, built by cargo, and the emulator around them.
+
+pub mod elf;
+pub mod emulator;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+pub use emulator::{Emulator, Options};
+
+/// The target of all boards there are.
+const TARGET: &str = "thumbv7m-none-eabi";
+
+/// A board that can be emulated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Board {
+    /// Its name: of the image, and of QEMU's machine.
+    pub name: &'static str,
+    /// QEMU's model of its network interface.
+    network: &'static str,
+    /// QEMU's interface of its storage.
+    drive: &'static str,
+    /// Bytes of its storage.
+    storage: u64,
+    /// What is in storage that was never written.
+    blank: u8,
+    /// Where it looks for what the emulator tells it; see the firmware's `emulator.rs`.
+    handover: u32,
+}
+
+/// All boards there are.
+pub const BOARDS: &[Board] = &[
+    Board {
+        name: "emcraft-sf2",
+        network: "msf2-emac",
+        drive: "mtd",
+        storage: 16 << 20,
+        blank: 0xff,
+        handover: 0x2000_ff80,
+    },
+    Board {
+        name: "lm3s6965evb",
+        network: "stellaris",
+        drive: "sd",
+        storage: 64 << 20,
+        blank: 0,
+        handover: 0x2000_ff80,
+    },
+];
+
+impl Board {
+    /// The board of that name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        BOARDS.iter().find(|board| board.name == name)
+    }
+
+    /// Its image, built by cargo once a process.
+    pub fn image(&self) -> Result<PathBuf, String> {
+        static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+        let folder = FOLDER.get_or_init(build).clone()?;
+        Ok(folder.join(self.name))
+    }
+
+    /// Makes the file of its storage if there is none.
+    pub fn make_storage(&self, path: &Path) -> io::Result<()> {
+        let mut file = match File::options().write(true).create_new(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            file => file?,
+        };
+        if self.blank == 0 {
+            return file.set_len(self.storage);
+        }
+        let sector = [self.blank; 64 << 10];
+        for _ in 0..self.storage / sector.len() as u64 {
+            file.write_all(&sector)?;
+        }
+        Ok(())
+    }
+}
+
+/// Builds all images; gives the folder they are in.
+fn build() -> Result<PathBuf, String> {
+    let this = std::env::current_exe().map_err(|error| error.to_string())?;
+    // <target>/<profile>/deps/<test> or <target>/<profile>/<program>
+    let target = this
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file() || folder.ends_with("target"))
+        .ok_or("this program is not in cargo's target folder")?;
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .args(["build", "--quiet", "--package", "soqet-firmware", "--bins"])
+        .args(["--features", "board", "--profile", "firmware"])
+        .args(["--target", TARGET, "--target-dir"])
+        .arg(target)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    match cargo.status() {
+        Ok(status) if status.success() => Ok(target.join(TARGET).join("firmware")),
+        Ok(_) => Err("the firmware does not build".to_owned()),
+        Err(error) => Err(format!("cargo: {error}")),
+    }
+}
