@@ -259,44 +259,45 @@ impl Memory<'_> {
             .len()
             .checked_div(self.blocks.len())
             .unwrap_or(0);
-        let checks = [
-            (self.conns.is_empty(), "connections"),
-            (self.accounts.len() < 3, "accounts: at least 3"),
-            (self.channels.len() < 2, "channels: at least 2"),
-            (self.members.len() < 2, "members: at least 2"),
-            (self.attachments.len() < 2, "attachments: at least 2"),
-            (self.requests.len() < 4, "requests: at least 4"),
-            (self.appends.is_empty(), "appends"),
-            (self.credentials.is_empty(), "handshakes"),
-            (self.throttles.is_empty(), "throttles"),
-            (buffer_size < 1024, "buffer_size: at least 1024"),
-            (
-                buffer_size > 32 * 1024 || page_size > 32 * 1024,
-                "buffer_size and page_size: at most 32768",
-            ),
-            (
-                self.lines.len() < 2 * buffer_size || self.replies.len() < 2 * buffer_size,
-                "buffers: at least 2",
-            ),
-            (
-                self.bodies.len() < 2 * buffer_size,
-                "appends and handshakes: at least 2 together",
-            ),
-            (page_size < buffer_size, "page_size: at least buffer_size"),
-            (self.pages.len() < page_size, "pages"),
-            (
-                self.logs.len() < self.channels.len(),
-                "logs: as many as channels",
-            ),
-            (
-                self.timers.len() < self.conns.len(),
-                "timers: as many as connections",
-            ),
-            (block_size < buffer_size, "block_size: at least buffer_size"),
-        ];
-        match checks.into_iter().find(|(wrong, _)| *wrong) {
-            Some((_, what)) => Err(Undersized(what)),
-            None => Ok(()),
-        }
+        let wrong = if self.conns.is_empty() {
+            "connections"
+        } else if self.accounts.len() < 3 {
+            "accounts: at least 3"
+        } else if self.channels.len() < 2 {
+            "channels: at least 2"
+        } else if self.members.len() < 2 {
+            "members: at least 2"
+        } else if self.attachments.len() < 2 {
+            "attachments: at least 2"
+        } else if self.requests.len() < 4 {
+            "requests: at least 4"
+        } else if self.appends.is_empty() {
+            "appends"
+        } else if self.credentials.is_empty() {
+            "handshakes"
+        } else if self.throttles.is_empty() {
+            "throttles"
+        } else if buffer_size < 1024 {
+            "buffer_size: at least 1024"
+        } else if buffer_size > 32 * 1024 || page_size > 32 * 1024 {
+            "buffer_size and page_size: at most 32768"
+        } else if self.lines.len() < 2 * buffer_size || self.replies.len() < 2 * buffer_size {
+            "buffers: at least 2"
+        } else if self.bodies.len() < 2 * buffer_size {
+            "appends and handshakes: at least 2 together"
+        } else if page_size < buffer_size {
+            "page_size: at least buffer_size"
+        } else if self.pages.len() < page_size {
+            "pages"
+        } else if self.logs.len() < self.channels.len() {
+            "logs: as many as channels"
+        } else if self.timers.len() < self.conns.len() {
+            "timers: as many as connections"
+        } else if block_size < buffer_size {
+            "block_size: at least buffer_size"
+        } else {
+            return Ok(());
+        };
+        Err(Undersized(wrong))
     }
 }

@@ -79,10 +79,9 @@ impl fmt::Display for NameError {
 /// first, and nothing that would be taken for the server or its services.
 pub fn check_nick(nick: &str) -> Result<(), NameError> {
     check_length(nick, NICK_MAX)?;
-    for c in nick.chars() {
-        if !(c.is_ascii_alphanumeric() || "-[]\\`_^{|}".contains(c)) {
-            return Err(NameError::Character(c));
-        }
+    let allowed = |c| matches!(c, 'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '[' | ']' | '\\' | '`' | '_' | '^' | '{' | '|' | '}');
+    if let Some(c) = nick.chars().find(|c| !allowed(*c)) {
+        return Err(NameError::Character(c));
     }
     match nick.chars().next() {
         Some(first) if first.is_ascii_digit() || first == '-' => Err(NameError::Start(first)),

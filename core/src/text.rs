@@ -40,7 +40,15 @@ impl<const N: usize, L: Length> Text<N, L> {
 
     /// As much of the string as fits in `N` bytes, cut between characters.
     pub fn truncated(text: &str) -> Self {
-        Self::new(&text[..text.floor_char_boundary(N)]).unwrap_or_default()
+        let mut new = Self::default();
+        new.set(text);
+        new
+    }
+
+    /// Becomes as much of the string as fits in `N` bytes, cut between characters.
+    pub fn set(&mut self, text: &str) {
+        self.clear();
+        self.push_str(text.get(..text.floor_char_boundary(N)).unwrap_or_default());
     }
 
     /// Appends all of `text`, or nothing (and answers false) when it does not fit.

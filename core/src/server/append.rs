@@ -10,7 +10,6 @@ use crate::id::{MsgId, Seq, Ticket, TicketKind};
 use crate::irc::caps::Caps;
 use crate::store::{self, AccountFlags, Change, Effect, Entry, Kind, Operation, Outcome, Reason};
 use crate::tables::{List, NIL};
-use crate::text::Text;
 use crate::time::Instant;
 
 /// An entry to be stored.
@@ -53,24 +52,21 @@ impl Server<'_> {
             self.bodies.give(body);
             return draft.tags.is_empty() || self.append(c, a, ch, Draft { tags: "", ..draft });
         };
-        let append = Append {
-            conn: (c != NIL).then(|| self.conns.handle(c)),
-            sender: account.id,
-            channel: ch,
-            kind: Some(draft.kind),
-            msgid,
-            body,
-            body_len: len as u16,
-            awaited: draft.awaited,
-            label: Text::truncated(draft.label),
-            effect: draft.brings,
-            guest: account.flags.contains(AccountFlags::GUEST),
-            ..Append::default()
-        };
-        let Some(n) = self.appends.insert(append) else {
+        let Some((n, append)) = self.appends.insert() else {
             self.bodies.give(body);
             return self.stall(c);
         };
+        append.conn = (c != NIL).then(|| self.conns.handle(c));
+        append.sender = account.id;
+        append.channel = ch;
+        append.kind = Some(draft.kind);
+        append.msgid = msgid;
+        append.body = body;
+        append.body_len = len as u16;
+        append.awaited = draft.awaited;
+        append.label.set(draft.label);
+        append.effect = draft.brings;
+        append.guest = account.flags.contains(AccountFlags::GUEST);
         self.append_queue.push_back(&mut self.appends, n);
         self.channels[ch].appends.push_back(&mut self.appends, n);
         self.channels[ch].pending += 1;

@@ -1,8 +1,8 @@
 //! What is in memory: accounts, channels, the memberships of accounts online and the cursors of their connections.
 
 use super::Server;
-use super::account::{Account, Loaded};
-use super::channel::{Attachment, Ban, Channel, Member, Shape};
+use super::account::Loaded;
+use super::channel::Shape;
 use super::conn::Phase;
 use crate::history::Cursor;
 use crate::id::{AccountId, ChannelId, Seq};
@@ -41,15 +41,13 @@ impl Server<'_> {
         if self.accounts.is_full() && !self.evict_an_account() {
             return None;
         }
-        let a = self.accounts.insert(Account {
-            id: record.id,
-            name: Text::truncated(record.name),
-            display: Text::truncated(record.display),
-            titles: Text::truncated(record.titles),
-            flags: AccountFlags::from_bits_truncate(record.flags),
-            created: record.created,
-            ..Account::default()
-        })?;
+        let (a, account) = self.accounts.insert()?;
+        account.id = record.id;
+        account.name.set(record.name);
+        account.display.set(record.display);
+        account.titles.set(record.titles);
+        account.flags = AccountFlags::from_bits_truncate(record.flags);
+        account.created = record.created;
         let hash = self.name_hash(record.name);
         self.account_names.insert(hash, a);
         self.account_ids.insert(id_hash(record.id.0), a);
@@ -175,16 +173,13 @@ impl Server<'_> {
         if self.channels.is_full() && !self.evict_a_channel() {
             return None;
         }
-        let ch = self.channels.insert(Channel {
-            id: record.id,
-            shape,
-            last: record.last,
-            last_time: record.last_time,
-            first: record.first,
-            bans_count: 0,
-            bans_loaded: record.bans == 0,
-            ..Channel::default()
-        })?;
+        let (ch, channel) = self.channels.insert()?;
+        channel.id = record.id;
+        channel.shape = shape;
+        channel.last = record.last;
+        channel.last_time = record.last_time;
+        channel.first = record.first;
+        channel.bans_loaded = record.bans == 0;
         self.rooms += usize::from(self.channels[ch].is_room());
         self.channel_keys.insert(hash, ch);
         self.channel_ids.insert(id_hash(record.id.0), ch);
@@ -302,15 +297,12 @@ impl Server<'_> {
 
     /// Adds a ban to a room in memory; false when there is no room for it.
     pub(super) fn install_ban(&mut self, ch: u32, mask: &str, by: &str, time: u64) -> bool {
-        let ban = Ban {
-            mask: Text::truncated(mask),
-            by: Text::truncated(by),
-            time,
-            ..Ban::default()
-        };
-        let Some(b) = self.bans.insert(ban) else {
+        let Some((b, ban)) = self.bans.insert() else {
             return false;
         };
+        ban.mask.set(mask);
+        ban.by.set(by);
+        ban.time = time;
         self.channels[ch].bans.push_back(&mut self.bans, b);
         self.channels[ch].bans_count += 1;
         true
@@ -356,14 +348,12 @@ impl Server<'_> {
             self.evict_a_channel();
             self.unpin_channel(ch);
         }
-        let m = self.members.insert(Member {
-            account: a,
-            channel: ch,
-            flags: MemberFlags::from_bits_truncate(record.flags),
-            read: record.read,
-            delivered: record.delivered,
-            ..Member::default()
-        })?;
+        let (m, member) = self.members.insert()?;
+        member.account = a;
+        member.channel = ch;
+        member.flags = MemberFlags::from_bits_truncate(record.flags);
+        member.read = record.read;
+        member.delivered = record.delivered;
         self.accounts[a].members.push_back(&mut self.members, m);
         self.channels[ch].members.push_back(&mut self.members, m);
         self.settle_channel(ch);
@@ -420,14 +410,12 @@ impl Server<'_> {
         }
         let cursor = cursor.unwrap_or_else(|| self.history.head(ch));
         let seen = self.channels[ch].last;
-        let t = self.attachments.insert(Attachment {
-            conn: c,
-            channel: ch,
-            member: m,
-            cursor,
-            seen,
-            ..Attachment::default()
-        })?;
+        let (t, attachment) = self.attachments.insert()?;
+        attachment.conn = c;
+        attachment.channel = ch;
+        attachment.member = m;
+        attachment.cursor = cursor;
+        attachment.seen = seen;
         self.conns[c]
             .members_of
             .all

@@ -1,7 +1,7 @@
 //! A connection: what is known of one peer. Idle it holds no buffer.
 
+use super::Protocol;
 use super::job::Job;
-use super::{Link, Protocol};
 use crate::id::{AccountId, ChannelId, Handle};
 use crate::irc::caps::Caps;
 use crate::name::Nick;
@@ -176,24 +176,10 @@ linked!(Conn {
 
 impl Default for Conn {
     fn default() -> Self {
-        Self::new(
-            Link {
-                protocol: Protocol::Irc,
-                encrypted: false,
-                loopback: false,
-                address: [0; 16],
-            },
-            Instant(0),
-        )
-    }
-}
-
-impl Conn {
-    pub(super) fn new(link: Link, now: Instant) -> Self {
         Self {
-            protocol: link.protocol,
-            encrypted: link.encrypted,
-            loopback: link.loopback,
+            protocol: Protocol::Irc,
+            encrypted: false,
+            loopback: false,
             phase: Phase::Login,
             negotiating: false,
             cap302: false,
@@ -212,7 +198,7 @@ impl Conn {
             told_away: None,
             direct: None,
             caps: Caps::empty(),
-            address: link.address,
+            address: [0; 16],
             nick: Nick::default(),
             account: NIL,
             credential: NIL,
@@ -238,8 +224,8 @@ impl Conn {
             owed: 0,
             presence_seen: 0,
             flood_at: 0,
-            heard: now,
-            opened: now,
+            heard: Instant(0),
+            opened: Instant(0),
             waiting_on: None,
             runnable: tables::Link::default(),
             ready: tables::Link::default(),
@@ -249,7 +235,9 @@ impl Conn {
             holding: tables::Link::default(),
         }
     }
+}
 
+impl Conn {
     /// Whether raw passwords may pass: encrypted, or never on a wire.
     pub(super) const fn is_private(&self) -> bool {
         self.encrypted || self.loopback

@@ -296,9 +296,15 @@ impl<'a> Server<'a> {
         if self.is_crowded(&link) {
             return Err(Full::Address);
         }
-        let Some(c) = self.conns.insert(Conn::new(link, now)) else {
+        let Some((c, conn)) = self.conns.insert() else {
             return Err(Full::Connections);
         };
+        conn.protocol = link.protocol;
+        conn.encrypted = link.encrypted;
+        conn.loopback = link.loopback;
+        conn.address = link.address;
+        conn.heard = now;
+        conn.opened = now;
         self.enter_address(c);
         self.timers.set(c, now + u64::from(self.config.login_ms));
         Ok(ConnId(self.conns.handle(c)))

@@ -3,7 +3,7 @@
 use core::fmt::Write as _;
 
 use super::Server;
-use super::channel::{Reported, Watch};
+use super::channel::Reported;
 use super::output::Source;
 use super::reply::Out;
 use crate::irc::caps::Caps;
@@ -172,13 +172,11 @@ impl Server<'_> {
         if self.conns[c].watch_count >= self.config.watches_per_connection {
             return false;
         }
-        let Some(w) = self.watches.insert(Watch {
-            conn: c,
-            name: folded,
-            ..Watch::default()
-        }) else {
+        let Some((w, watch)) = self.watches.insert() else {
             return false;
         };
+        watch.conn = c;
+        watch.name = folded;
         let hash = self.hash(&[folded.as_bytes()]) as u32;
         self.watch_names.insert(hash, w);
         self.conns[c].watches.push_back(&mut self.watches, w);

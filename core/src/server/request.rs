@@ -114,11 +114,9 @@ impl Server<'_> {
         {
             return Some(r);
         }
-        let r = self.requests.insert(Request {
-            what,
-            hash: hash.unwrap_or(0),
-            ..Request::default()
-        })?;
+        let (r, request) = self.requests.insert()?;
+        request.what = what;
+        request.hash = hash.unwrap_or(0);
         if let Some(hash) = hash {
             self.request_index.insert(hash, r);
         }

@@ -45,8 +45,8 @@ impl<'a, T: Default> Pool<'a, T> {
         }
     }
 
-    /// Takes a slot; `None` when all are in use.
-    pub(crate) fn insert(&mut self, value: T) -> Option<u32> {
+    /// Takes a slot, with the default in it; `None` when all are in use.
+    pub(crate) fn insert(&mut self) -> Option<(u32, &mut T)> {
         let index = if self.free == NIL {
             self.fresh
         } else {
@@ -59,21 +59,19 @@ impl<'a, T: Default> Pool<'a, T> {
             self.free = slot.next;
         }
         slot.next = IN_USE;
-        slot.value = value;
         self.used += 1;
-        Some(index)
+        Some((index, &mut slot.value))
     }
 
     /// Gives a slot back. Its handles are dead from now on.
-    pub(crate) fn remove(&mut self, index: u32) -> T {
-        let free = self.free;
+    pub(crate) fn remove(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
         debug_assert_eq!(slot.next, IN_USE);
         slot.generation = slot.generation.wrapping_add(1);
-        slot.next = free;
+        slot.next = self.free;
+        slot.value = T::default();
         self.free = index;
         self.used -= 1;
-        core::mem::take(&mut slot.value)
     }
 
     pub(crate) fn handle(&self, index: u32) -> Handle {

@@ -38,7 +38,7 @@ impl Server<'_> {
             self.cap_list(c, "LIST", self.conns[c].caps, false);
         } else if subcommand.eq_ignore_ascii_case("REQ") {
             self.conns[c].negotiating |= !self.conns[c].is_welcomed();
-            let list = m.param(1).unwrap_or_default().trim();
+            let list = m.param(1).unwrap_or_default().trim_ascii();
             let nick = self.nick_copy(c);
             let server = self.config.server_name;
             let verdict = match self.conns[c]

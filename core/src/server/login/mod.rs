@@ -152,19 +152,14 @@ impl Server<'_> {
                 format_args!("Too many logins are in progress, please try again"),
             );
         }
-        let credential = Credential {
-            conn: c,
-            method,
-            since: self.now,
-            ..Credential::default()
+        let Some((k, credential)) = self.credentials.insert() else {
+            return false;
         };
-        match self.credentials.insert(credential) {
-            Some(k) => {
-                self.conns[c].credential = k;
-                true
-            }
-            None => false,
-        }
+        credential.conn = c;
+        credential.method = method;
+        credential.since = self.now;
+        self.conns[c].credential = k;
+        true
     }
 
     /// What the credential of a connection is for.
