@@ -84,7 +84,7 @@ pub enum Operation<'a> {
         /// A room's first modes.
         modes: u32,
     },
-    /// Remove a room with its history and all memberships. Answer: `Done`.
+    /// Remove a room that nobody is in, with its history and what is kept of memberships. Answer: `Done`, also when there was none.
     RemoveChannel {
         /// Which.
         channel: ChannelId,

@@ -290,6 +290,41 @@ fn a_message_that_would_fit_no_readers_line_is_refused() {
     });
 }
 
+/// While the store removes a room, somebody looks at it and somebody joins it.
+#[test]
+fn who_joins_a_room_that_is_being_removed_makes_it_anew() {
+    with(&Capacities::SMALL, |rig| {
+        let ann = rig.person("ann", "batch");
+        let bob = rig.person("bob", "batch");
+        rig.say(ann, "JOIN #a\r\nPART #a\r\n");
+        rig.hear(ann);
+        for conn in [ann, bob] {
+            let lines: &[u8] = if conn == ann {
+                b"ROOM REMOVE #a\r\n"
+            } else {
+                b"NAMES #a\r\nJOIN #a\r\n"
+            };
+            let taken = rig.server.receive(Instant(rig.now), conn, lines);
+            assert_eq!(taken, lines.len());
+        }
+        rig.settle();
+        assert!(rig.hear(ann).contains("NOTE ROOM REMOVE_DONE #a"));
+        let heard = rig.hear(bob);
+        assert!(heard.contains(" 353 bob = #a :~bob"), "{heard}");
+        rig.say(bob, "LUSERS\r\nPART #a\r\n");
+        assert!(rig.hear(bob).contains(" 254 bob 1 "));
+        // Slots are given back: as often as one likes.
+        let before = rig.server.counts().channels;
+        for _ in 0..3 * Capacities::SMALL.channels {
+            rig.say(bob, "ROOM REMOVE #a\r\nJOIN #a\r\nPART #a\r\n");
+            let heard = rig.hear(bob);
+            assert!(heard.contains("REMOVE_DONE"), "{heard}");
+            rig.now += 60_000;
+        }
+        assert_eq!(rig.server.counts().channels, before);
+    });
+}
+
 #[test]
 fn a_chat_without_a_word_has_an_empty_history() {
     with(&Capacities::SMALL, |rig| {

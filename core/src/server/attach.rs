@@ -260,6 +260,18 @@ impl Server<'_> {
         while let Some(b) = self.channels[ch].bans.pop_front(&mut self.bans) {
             self.bans.remove(b);
         }
+        self.unname_channel(ch);
+        self.idle_channels.remove(&mut self.channels, ch);
+        self.history.close(ch);
+        self.channels.remove(ch);
+    }
+
+    /// A channel is no longer found by its name or id.
+    pub(super) fn unname_channel(&mut self, ch: u32) {
+        if self.channel_by_id(self.channels[ch].id) != Some(ch) {
+            return;
+        }
+        self.rooms -= usize::from(self.channels[ch].is_room());
         let hash = match &self.channels[ch].shape {
             Shape::Room { name, .. } => {
                 let folded: RoomName = name::fold(name).unwrap_or_default();
@@ -269,10 +281,6 @@ impl Server<'_> {
         };
         self.channel_keys.remove(hash, ch);
         self.channel_ids.remove(id_hash(self.channels[ch].id.0), ch);
-        self.idle_channels.remove(&mut self.channels, ch);
-        self.history.close(ch);
-        self.rooms -= usize::from(self.channels[ch].is_room());
-        self.channels.remove(ch);
     }
 
     pub(super) fn pin_channel(&mut self, ch: u32) {

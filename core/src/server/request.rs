@@ -45,6 +45,7 @@ pub(super) enum What {
         modes: u32,
     },
     CreateDirect(AccountId, AccountId),
+    RemoveRoom(ChannelId),
     Bans {
         channel: ChannelId,
         after: u32,
@@ -245,6 +246,7 @@ impl Server<'_> {
                 time: request.time,
                 modes: 0,
             },
+            What::RemoveRoom(channel) => Operation::RemoveChannel { channel: *channel },
             What::Bans { channel, after } => Operation::ReadBans {
                 channel: *channel,
                 after: *after,
@@ -369,6 +371,16 @@ impl Server<'_> {
                 if !self.channel_found(r, &record) {
                     return;
                 }
+            }
+            (What::RemoveRoom(id), outcome) => {
+                let removed = matches!(outcome, Outcome::Done);
+                self.room_removed(id, removed);
+                let memo = match outcome {
+                    Outcome::Done => Memo::Done,
+                    Outcome::Refused(reason) => Memo::Refused(reason),
+                    _ => Memo::Refused(Reason::Failed),
+                };
+                self.memo_for_waiters(r, memo);
             }
             (What::Bans { channel, after }, Outcome::Page { rows, more }) => {
                 if !self.bans_loaded(channel, after, rows, more) {

@@ -5,6 +5,7 @@ use soqet_core::config::Config;
 use super::CONFIG;
 use crate::client::Client;
 use crate::line::Line;
+use crate::person::texts;
 use crate::world::World;
 
 super::scenarios![
@@ -22,6 +23,7 @@ super::scenarios![
     member_limit,
     no_messages_from_outside,
     founder_keeps_the_room,
+    an_empty_room_is_removed,
     membership_lasts_while_offline,
     too_many_rooms,
     modes_in_words,
@@ -348,6 +350,41 @@ fn founder_keeps_the_room(world: &mut dyn World) {
             .any(|l| l.is("332") && l.text() == "mine for ever")
     );
     assert_eq!(names(&mut ann, "#room"), ["bob", "~@ann"]);
+}
+
+fn an_empty_room_is_removed(world: &mut dyn World) {
+    world.start(&CONFIG);
+    let mut owner = world.register("owner");
+    let mut ann = world.register("ann");
+    let mut bob = world.register("bob");
+    ann.join("#room");
+    ann.say("#room", "soon forgotten");
+    ann.send("ROOM REMOVE #room");
+    ann.expect_fail("ROOM", "ROOM_IN_USE");
+    ann.send("PART #room");
+    ann.expect_command("PART");
+    bob.send("ROOM REMOVE #room");
+    bob.expect_fail("ROOM", "NOT_FOUNDER");
+    ann.send("ROOM REMOVE #Room");
+    ann.expect("done", |l| l.standard("NOTE", "ROOM", "REMOVE_DONE"));
+    ann.send("ROOM REMOVE #room");
+    ann.expect_fail("ROOM", "NO_SUCH_ROOM");
+    // The name is free: whoever comes first has a room of its own, without a past.
+    bob.join("#room");
+    assert_eq!(names(&mut bob, "#room"), ["~@bob"]);
+    assert!(texts(&bob.history("LATEST #room * 50")).is_empty());
+    bob.send("PART #room");
+    bob.expect_command("PART");
+    owner.send("ROOM REMOVE #room");
+    owner.expect("done", |l| l.standard("NOTE", "ROOM", "REMOVE_DONE"));
+    for unknown in ["ROOM", "ROOM REMOVE", "ROOM REMOVE room", "ROOM MAKE #room"] {
+        owner.send(unknown);
+        owner.expect_fail("ROOM", "UNKNOWN_SUBCOMMAND");
+    }
+    world.restart();
+    let mut owner = world.login("owner");
+    let list = owner.ask("LIST", "323");
+    assert!(!list.iter().any(|l| l.is("322")), "{list:#?}");
 }
 
 fn membership_lasts_while_offline(world: &mut dyn World) {

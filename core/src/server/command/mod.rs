@@ -7,6 +7,7 @@ mod history;
 mod message;
 mod mode;
 mod query;
+mod room;
 mod session;
 
 use super::channel::Shape;
@@ -41,6 +42,8 @@ enum When {
     /// Before the login too.
     Always,
     LoggedIn,
+    /// Logged in, or as the machine's operator, who need not.
+    Operator,
     /// As `LoggedIn`, and it need not wait for the messages before it.
     Message,
 }
@@ -48,7 +51,7 @@ enum When {
 impl<'s> Server<'s> {
     /// All commands.
     const COMMANDS: &'s [(&'static str, When, Run<'s>)] = {
-        use When::{Always, LoggedIn, Message};
+        use When::{Always, LoggedIn, Message, Operator};
         &[
             ("PRIVMSG", Message, Server::say),
             ("NOTICE", Message, Server::say),
@@ -80,7 +83,8 @@ impl<'s> Server<'s> {
             ("MONITOR", LoggedIn, Server::monitor),
             ("CHATHISTORY", LoggedIn, Server::chathistory),
             ("MARKREAD", LoggedIn, Server::markread),
-            ("ACCOUNT", LoggedIn, Server::account),
+            ("ACCOUNT", Operator, Server::account),
+            ("ROOM", Operator, Server::room),
             ("MOTD", LoggedIn, |s, c, _| s.text(c, job::Task::Motd)),
             ("LUSERS", LoggedIn, |s, c, _| s.text(c, job::Task::Lusers)),
             ("INFO", LoggedIn, |s, c, _| s.text(c, job::Task::Info)),
@@ -94,9 +98,10 @@ impl<'s> Server<'s> {
         let found = Self::COMMANDS.iter().find(|(name, ..)| m.is(name));
         let allowed = match found {
             Some((_, When::Always, _)) => true,
+            Some((_, When::Operator, _)) if self.conns[c].protocol == Protocol::Control => true,
             _ => self.conns[c].is_welcomed(),
         };
-        if !(allowed || (self.conns[c].protocol == Protocol::Control && m.is("ACCOUNT"))) {
+        if !allowed {
             self.numeric(
                 c,
                 ERR_NOTREGISTERED,
