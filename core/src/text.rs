@@ -3,17 +3,27 @@
 use core::{fmt, ops::Deref};
 
 /// The integer that counts a [`Text`]'s bytes.
-pub trait Length: Copy + Default + Into<usize> + TryFrom<usize> {
+pub trait Length: Copy + Default + Into<usize> {
     /// Its largest value.
     const MAX: usize;
+    /// A length of at most `MAX`.
+    fn of(len: usize) -> Self;
 }
 
 impl Length for u8 {
     const MAX: usize = u8::MAX as usize;
+
+    fn of(len: usize) -> Self {
+        len as Self
+    }
 }
 
 impl Length for u16 {
     const MAX: usize = u16::MAX as usize;
+
+    fn of(len: usize) -> Self {
+        len as Self
+    }
 }
 
 /// A string of at most `N` bytes of UTF-8. `L` is `u8` up to 255 bytes and `u16` beyond.
@@ -48,20 +58,19 @@ impl<const N: usize, L: Length> Text<N, L> {
     /// Becomes as much of the string as fits in `N` bytes, cut between characters.
     pub fn set(&mut self, text: &str) {
         self.clear();
-        self.push_str(text.get(..text.floor_char_boundary(N)).unwrap_or_default());
+        self.push_str(start(text, N));
     }
 
     /// Appends all of `text`, or nothing (and answers false) when it does not fit.
     pub fn push_str(&mut self, text: &str) -> bool {
         const { assert!(N <= L::MAX, "a Text this long needs a wider length") };
-        let old: usize = self.len.into();
-        let new = old.saturating_add(text.len());
-        let (Some(place), Ok(len)) = (self.bytes.get_mut(old..new), L::try_from(new)) else {
-            return false;
-        };
-        place.copy_from_slice(text.as_bytes());
-        self.len = len;
-        true
+        match append(&mut self.bytes, self.len.into(), text) {
+            Some(len) => {
+                self.len = L::of(len);
+                true
+            }
+            None => false,
+        }
     }
 
     /// Its bytes: cheaper than the `str`, whose UTF-8 is checked anew.
@@ -149,6 +158,21 @@ impl<const N: usize, L: Length> fmt::Write for Text<N, L> {
             Err(fmt::Error)
         }
     }
+}
+
+// Once for all lengths.
+
+/// As much of a string as fits in `max` bytes, cut between characters.
+pub(crate) fn start(text: &str, max: usize) -> &str {
+    text.get(..text.floor_char_boundary(max))
+        .unwrap_or_default()
+}
+
+/// Copies a string behind the first `len` bytes; their length together, or `None` when it does not fit.
+fn append(bytes: &mut [u8], len: usize, text: &str) -> Option<usize> {
+    let end = len.checked_add(text.len())?;
+    bytes.get_mut(len..end)?.copy_from_slice(text.as_bytes());
+    Some(end)
 }
 
 #[cfg(test)]

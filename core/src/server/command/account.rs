@@ -18,7 +18,7 @@ use crate::store::{
     Verifier, next_row,
 };
 use crate::tables::NIL;
-use crate::text::Text;
+use crate::text::{self, Text};
 
 /// How long a removal rests when the store refuses a step of it, milliseconds.
 const REMOVAL_PAUSE_MS: u64 = 5_000;
@@ -112,7 +112,7 @@ impl Server<'_> {
 
     /// An account by name; says what is wrong.
     fn account_named(&mut self, c: u32, name: &str) -> Result<u32, Flow> {
-        let shown: Text<32> = Text::truncated(if name.is_empty() { "*" } else { name });
+        let shown = text::start(if name.is_empty() { "*" } else { name }, 32);
         match self.find_account(c, name) {
             Found::Is(a) => Ok(a),
             Found::Wait => Err(Flow::Wait),
@@ -125,7 +125,7 @@ impl Server<'_> {
                 Err(Flow::Done)
             }
             Found::Failed(reason) => {
-                self.refused(c, "ACCOUNT", &shown, reason);
+                self.refused(c, "ACCOUNT", shown, reason);
                 Err(Flow::Done)
             }
         }
@@ -209,7 +209,7 @@ impl Server<'_> {
     }
 
     fn account_add(&mut self, c: u32, name: &str, password: &str) -> Flow {
-        let shown: Text<32> = Text::truncated(if name.is_empty() { "*" } else { name });
+        let shown = text::start(if name.is_empty() { "*" } else { name }, 32);
         let k = self.conns[c].credential;
         if k == NIL || self.credentials[k].method != Method::Register {
             if let Err(error) = name::check_nick(name) {
@@ -239,7 +239,7 @@ impl Server<'_> {
             Progress::Idle | Progress::Derived => self.create_account(c),
             Progress::Created(_) => {
                 self.release_credential(c);
-                self.done(c, "ADD", &shown)
+                self.done(c, "ADD", shown)
             }
             Progress::Refused(Reason::Exists) => {
                 self.release_credential(c);
@@ -252,7 +252,7 @@ impl Server<'_> {
             }
             Progress::Refused(reason) => {
                 self.release_credential(c);
-                self.refused(c, "ACCOUNT", &shown, reason);
+                self.refused(c, "ACCOUNT", shown, reason);
                 Flow::Done
             }
             _ => Flow::Wait,
@@ -260,7 +260,7 @@ impl Server<'_> {
     }
 
     fn account_remove(&mut self, c: u32, name: &str) -> Flow {
-        let shown: Text<32> = Text::truncated(if name.is_empty() { "*" } else { name });
+        let shown = text::start(if name.is_empty() { "*" } else { name }, 32);
         if self.conns[c].progress > 0 {
             let folded: Nick = name::fold(name).unwrap_or_default();
             if self
@@ -270,7 +270,7 @@ impl Server<'_> {
                 self.stalled.push_back(&mut self.conns, c);
                 return Flow::Wait;
             }
-            return self.done(c, "REMOVE", &shown);
+            return self.done(c, "REMOVE", shown);
         }
         let a = match self.account_named(c, name) {
             Ok(a) => a,

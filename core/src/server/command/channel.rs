@@ -12,10 +12,10 @@ use crate::irc::mask;
 use crate::irc::message::Message;
 use crate::irc::mode::RoomModes;
 use crate::irc::numeric::*;
-use crate::name::{self, REASON_MAX, RoomName, TOPIC_MAX};
+use crate::name::{self, REASON_MAX, ROOM_MAX, TOPIC_MAX};
 use crate::store::{Kind, Marker, MemberFlags, Reason};
 use crate::tables::List;
-use crate::text::Text;
+use crate::text::{self, Text};
 
 /// Modes of a new room.
 const NEW_ROOM: RoomModes = RoomModes::NO_EXTERNAL.union(RoomModes::TOPIC_LOCKED);
@@ -44,13 +44,9 @@ impl Server<'_> {
     fn join_one(&mut self, c: u32, target: &str, key: &str) -> Flow {
         let now = self.now;
         let a = self.conns[c].account;
-        let shown: RoomName = Text::truncated(target);
+        let shown = text::start(target, ROOM_MAX);
         if let Err(error) = name::check_room(target) {
-            let shown = if shown.is_empty() || shown.contains([' ', ':']) {
-                "*"
-            } else {
-                &*shown
-            };
+            let shown = super::word(shown);
             self.numeric(c, ERR_NOSUCHCHANNEL, format_args!("{shown} :{error}"));
             return Flow::Done;
         }
@@ -80,7 +76,7 @@ impl Server<'_> {
                 self.ask(
                     c,
                     What::CreateRoom {
-                        name: shown,
+                        name: Text::truncated(target),
                         founder,
                         modes: NEW_ROOM.bits(),
                     },
@@ -88,13 +84,13 @@ impl Server<'_> {
                 return Flow::Wait;
             }
             Found::Failed(reason) => {
-                self.refused(c, "JOIN", &shown, reason);
+                self.refused(c, "JOIN", shown, reason);
                 return Flow::Done;
             }
         };
         match memo {
             Memo::Refused(reason) => {
-                self.refused(c, "JOIN", &shown, reason);
+                self.refused(c, "JOIN", shown, reason);
                 return Flow::Done;
             }
             // Joined; the introduction was sent before this runs again.
@@ -121,7 +117,7 @@ impl Server<'_> {
             Found::Wait => return Flow::Wait,
             Found::Absent => MemberFlags::empty(),
             Found::Failed(reason) => {
-                self.refused(c, "JOIN", &shown, reason);
+                self.refused(c, "JOIN", shown, reason);
                 return Flow::Done;
             }
         };
@@ -272,13 +268,13 @@ impl Server<'_> {
             Err(flow) => return flow,
         };
         let account = self.account_id(c);
-        let reason: Text<REASON_MAX> = Text::truncated(reason);
+        let reason = text::start(reason, REASON_MAX);
         self.append_change(
             c,
             ch,
             Kind::Part,
             "",
-            &reason,
+            reason,
             Brings::Member {
                 account,
                 flags: MemberFlags::empty(),
@@ -294,7 +290,7 @@ impl Server<'_> {
         let Some(text) = m.param(1) else {
             return self.tell_topic(c, target);
         };
-        let text: Text<TOPIC_MAX, u16> = Text::truncated(text);
+        let text = text::start(text, TOPIC_MAX);
         let ch = match self.settled(c, "TOPIC", target) {
             Ok(Some(ch)) => ch,
             Ok(None) => return Flow::Done,
@@ -305,7 +301,7 @@ impl Server<'_> {
         {
             return Flow::Done;
         }
-        self.append_change(c, ch, Kind::Topic, "", &text, Brings::Topic)
+        self.append_change(c, ch, Kind::Topic, "", text, Brings::Topic)
     }
 
     fn tell_topic(&mut self, c: u32, target: &str) -> Flow {
@@ -341,10 +337,11 @@ impl Server<'_> {
             return Flow::Done;
         }
         let own = self.nick_copy(c);
-        let reason: Text<REASON_MAX> = Text::truncated(
+        let reason = text::start(
             m.param(2)
                 .filter(|reason| !reason.is_empty())
                 .unwrap_or(&own),
+            REASON_MAX,
         );
         let (name, account) = (self.accounts[who].name, self.accounts[who].id);
         self.append_change(
@@ -352,7 +349,7 @@ impl Server<'_> {
             ch,
             Kind::Kick,
             &name,
-            &reason,
+            reason,
             Brings::Member {
                 account,
                 flags: MemberFlags::empty(),
@@ -508,8 +505,8 @@ impl Server<'_> {
         match self.conns[c].memo {
             Memo::Done => return Ok(None),
             Memo::Refused(reason @ (Reason::Full | Reason::Failed)) => {
-                let shown: RoomName = Text::truncated(target);
-                self.refused(c, command, &shown, reason);
+                let shown = text::start(target, ROOM_MAX);
+                self.refused(c, command, shown, reason);
                 return Ok(None);
             }
             _ => {}

@@ -11,9 +11,9 @@ use crate::id::{MsgId, Seq};
 use crate::irc::caps::Caps;
 use crate::irc::message::Message;
 use crate::irc::timestamp;
-use crate::name::{self, NICK_MAX, RoomName};
+use crate::name::{self, NICK_MAX, ROOM_MAX, RoomName};
 use crate::store::{Bound, Marker, MemberRecord, Reason, Selector};
-use crate::text::Text;
+use crate::text::{self, Text};
 
 impl Server<'_> {
     pub(super) fn chathistory(&mut self, c: u32, m: &Message<'_>) -> Flow {
@@ -70,7 +70,7 @@ impl Server<'_> {
             return Flow::Done;
         };
         let target = m.param(1).unwrap_or_default();
-        let shown: RoomName = Text::truncated(if target.is_empty() { "*" } else { target });
+        let shown = text::start(if target.is_empty() { "*" } else { target }, ROOM_MAX);
         let ch = match self.history_target(c, target) {
             Found::Is(ch) => ch,
             Found::Wait => return Flow::Wait,
@@ -184,7 +184,7 @@ impl Server<'_> {
             );
             return Flow::Done;
         };
-        let shown: RoomName = Text::truncated(target);
+        let shown = text::start(target, ROOM_MAX);
         let ch = match self.history_target(c, target) {
             Found::Is(ch) => ch,
             Found::Wait => return Flow::Wait,

@@ -10,9 +10,9 @@ use crate::irc::message::Message;
 use crate::irc::mode::RoomModes;
 use crate::irc::numeric::*;
 use crate::irc::tags;
-use crate::name::{NICK_MAX, ROOM_MAX, RoomName, TITLES_MAX};
+use crate::name::{NICK_MAX, ROOM_MAX, TITLES_MAX};
 use crate::store::{AccountFlags, Kind, MemberFlags};
-use crate::text::Text;
+use crate::text::{self, Text};
 
 /// Longest client-only tags that are passed on.
 const TAGS_MAX: usize = 4094;
@@ -88,7 +88,7 @@ impl Server<'_> {
         if self.conns[c].append_count >= self.config.appends_per_connection.max(1) {
             return Flow::Wait;
         }
-        let shown: RoomName = Text::truncated(target);
+        let shown = text::start(target, ROOM_MAX);
         let ch = if Self::is_room_name(target) {
             match self.find_room(c, target) {
                 Found::Is(ch) => {
@@ -113,7 +113,7 @@ impl Server<'_> {
                 }
                 Found::Wait => return Flow::Wait,
                 Found::Failed(reason) => {
-                    return self.complain(c, |s| s.refused(c, kind.command(), &shown, reason));
+                    return self.complain(c, |s| s.refused(c, kind.command(), shown, reason));
                 }
             }
         } else {
@@ -129,14 +129,14 @@ impl Server<'_> {
                 }
                 Found::Is(peer) => peer,
                 Found::Absent => {
-                    let target: Text<64> = Text::truncated(target);
+                    let target = text::start(target, 64);
                     return self.complain(c, |s| {
-                        s.no_such_nick(c, &target);
+                        s.no_such_nick(c, target);
                     });
                 }
                 Found::Wait => return Flow::Wait,
                 Found::Failed(reason) => {
-                    return self.complain(c, |s| s.refused(c, kind.command(), &shown, reason));
+                    return self.complain(c, |s| s.refused(c, kind.command(), shown, reason));
                 }
             };
             match self.find_direct(c, peer, true) {
@@ -157,7 +157,7 @@ impl Server<'_> {
                 }
                 Found::Absent | Found::Wait => return Flow::Wait,
                 Found::Failed(reason) => {
-                    return self.complain(c, |s| s.refused(c, kind.command(), &shown, reason));
+                    return self.complain(c, |s| s.refused(c, kind.command(), shown, reason));
                 }
             }
         };

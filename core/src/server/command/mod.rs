@@ -19,10 +19,10 @@ use super::{Protocol, Server};
 use crate::id::{AccountId, ChannelId};
 use crate::irc::message::Message;
 use crate::irc::numeric::*;
-use crate::name::{self, NICK_MAX, Nick, ROOM_MAX, RoomName};
+use crate::name::{self, NICK_MAX, ROOM_MAX};
 use crate::store::{MemberFlags, Reason};
 use crate::tables::NIL;
-use crate::text::Text;
+use crate::text;
 
 /// What a look-up brought.
 pub(super) enum Found<T> {
@@ -117,10 +117,7 @@ impl<'s> Server<'s> {
         if let Some((_, _, run)) = found {
             return run(self, c, m);
         }
-        let shown = m
-            .command
-            .get(..m.command.floor_char_boundary(32))
-            .unwrap_or_default();
+        let shown = text::start(m.command, 32);
         self.numeric(
             c,
             ERR_UNKNOWNCOMMAND,
@@ -289,7 +286,7 @@ impl<'s> Server<'s> {
 
     /// A room a connection is in, by the name somebody typed; says what is wrong.
     fn own_room(&mut self, c: u32, command: &str, spelled: &str) -> Result<u32, Flow> {
-        let shown: RoomName = Text::truncated(spelled);
+        let shown = text::start(spelled, ROOM_MAX);
         match self.find_room(c, spelled) {
             Found::Is(ch) if self.is_in(c, ch) => {
                 if self.must_wait(c, ch) {
@@ -315,7 +312,7 @@ impl<'s> Server<'s> {
             }
             Found::Wait => Err(Flow::Wait),
             Found::Failed(reason) => {
-                self.refused(c, command, &shown, reason);
+                self.refused(c, command, shown, reason);
                 Err(Flow::Done)
             }
         }
@@ -323,7 +320,7 @@ impl<'s> Server<'s> {
 
     /// Says that there is no such account.
     fn no_such_nick(&mut self, c: u32, spelled: &str) -> Flow {
-        let shown: Nick = Text::truncated(if spelled.is_empty() { "*" } else { spelled });
+        let shown = text::start(if spelled.is_empty() { "*" } else { spelled }, NICK_MAX);
         self.numeric(
             c,
             ERR_NOSUCHNICK,
@@ -360,5 +357,14 @@ impl<'s> Server<'s> {
             Shape::Room { limit, members, .. } => (limit, members + self.channels[ch].joining),
             Shape::Direct { .. } => (0, 0),
         }
+    }
+}
+
+/// What somebody typed, where an answer has it as a middle parameter.
+fn word(typed: &str) -> &str {
+    if typed.is_empty() || typed.contains([' ', ':']) {
+        "*"
+    } else {
+        typed
     }
 }

@@ -10,9 +10,9 @@ use crate::irc::mask;
 use crate::irc::message::Message;
 use crate::irc::mode::{self, Change, Mode, ModeError, RoomModes};
 use crate::irc::numeric::*;
-use crate::name::{self, KEY_MAX, MASK_MAX, RoomName};
+use crate::name::{self, KEY_MAX, MASK_MAX, ROOM_MAX};
 use crate::store::{Kind, Marker, MemberFlags};
-use crate::text::Text;
+use crate::text::{self, Text};
 
 impl Server<'_> {
     pub(super) fn mode(&mut self, c: u32, m: &Message<'_>) -> Flow {
@@ -69,7 +69,7 @@ impl Server<'_> {
     }
 
     fn tell_modes(&mut self, c: u32, target: &str) -> Flow {
-        let shown: RoomName = Text::truncated(target);
+        let shown = text::start(target, ROOM_MAX);
         let ch = match self.find_room(c, target) {
             Found::Is(ch) => ch,
             Found::Wait => return Flow::Wait,
@@ -82,7 +82,7 @@ impl Server<'_> {
                 return Flow::Done;
             }
             Found::Failed(reason) => {
-                self.refused(c, "MODE", &shown, reason);
+                self.refused(c, "MODE", shown, reason);
                 return Flow::Done;
             }
         };
@@ -128,7 +128,7 @@ impl Server<'_> {
     }
 
     fn mode_error(&mut self, c: u32, target: &str, error: &ModeError) -> Flow {
-        let room: RoomName = Text::truncated(target);
+        let room = text::start(target, ROOM_MAX);
         match *error {
             ModeError::Unknown(letter) => {
                 self.numeric(

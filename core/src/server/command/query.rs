@@ -11,8 +11,8 @@ use crate::irc::message::Message;
 use crate::irc::mode::RoomModes;
 use crate::irc::numeric::*;
 use crate::irc::timestamp;
-use crate::name::{self, NICK_MAX, RoomName};
-use crate::text::Text;
+use crate::name::{self, NICK_MAX, ROOM_MAX};
+use crate::text;
 
 /// Longest list of names in one answer.
 const LIST_MAX: usize = 400;
@@ -27,7 +27,7 @@ impl Server<'_> {
             return Flow::Done;
         };
         self.open_batch(c);
-        let shown: RoomName = Text::truncated(target);
+        let shown = text::start(target, ROOM_MAX);
         let found = match self.find_room(c, target) {
             Found::Wait => return Flow::Wait,
             Found::Is(ch)
@@ -57,7 +57,7 @@ impl Server<'_> {
             return self.need_more(c, "WHO");
         };
         let fields = Fields::parse(m.param(1));
-        let shown: RoomName = Text::truncated(target);
+        let shown = text::start(target, ROOM_MAX);
         if Self::is_room_name(target) {
             match self.find_room(c, target) {
                 Found::Wait => return Flow::Wait,
@@ -99,7 +99,7 @@ impl Server<'_> {
             Found::Wait => Flow::Wait,
             Found::Absent => {
                 self.open_batch(c);
-                let shown: RoomName = Text::truncated(target);
+                let shown = text::start(target, ROOM_MAX);
                 self.no_such_nick(c, target);
                 self.numeric(c, RPL_ENDOFWHOIS, format_args!("{shown} :End of WHOIS"));
                 Flow::Done
@@ -116,7 +116,7 @@ impl Server<'_> {
             return self.need_more(c, "WHOWAS");
         };
         self.open_batch(c);
-        let shown: RoomName = Text::truncated(target);
+        let shown = text::start(target, ROOM_MAX);
         self.numeric(
             c,
             ERR_WASNOSUCHNICK,
@@ -202,9 +202,7 @@ impl Server<'_> {
                     };
                     if name::check_nick(spelled).is_ok() && !self.watch(c, folded) {
                         let limit = self.config.watches_per_connection;
-                        let rest = names
-                            .get(..names.floor_char_boundary(200))
-                            .unwrap_or_default();
+                        let rest = text::start(names, 200);
                         self.numeric(
                             c,
                             ERR_MONLISTFULL,
@@ -233,8 +231,8 @@ impl Server<'_> {
             Some("L" | "l") => self.once(c, Job::new(Task::Watches { status: false })),
             Some("S" | "s") => self.once(c, Job::new(Task::Watches { status: true })),
             Some(unknown) if !unknown.is_empty() => {
-                let shown: Text<16> = Text::truncated(unknown);
-                let shown = if shown.contains(' ') { "*" } else { &*shown };
+                let shown = text::start(unknown, 16);
+                let shown = if shown.contains(' ') { "*" } else { shown };
                 self.fail(
                     c,
                     "MONITOR",

@@ -8,10 +8,10 @@ use super::super::request::{Change, What};
 use crate::irc::caps::Caps;
 use crate::irc::message::Message;
 use crate::irc::numeric::*;
-use crate::name::{self, Nick};
+use crate::name::{self, NICK_MAX};
 use crate::store::Reason;
 use crate::tables::NIL;
-use crate::text::Text;
+use crate::text::{self, Text};
 
 /// Longest list of capabilities in one line.
 const CAP_LINE: usize = 380;
@@ -56,7 +56,7 @@ impl Server<'_> {
             self.conns[c].negotiating = false;
             return self.proceed(c);
         } else {
-            let shown: Text<32> = Text::truncated(subcommand);
+            let shown = text::start(subcommand, 32);
             self.numeric(
                 c,
                 ERR_INVALIDCAPCMD,
@@ -121,19 +121,13 @@ impl Server<'_> {
                 // Logged in before it said its nick: it is told in 001 what that is.
                 self.conns[c].nick = own;
             } else if *own != *nick {
-                let shown: Nick = Text::truncated(nick);
+                let shown = text::start(nick, NICK_MAX);
                 self.numeric(c, ERR_NONICKCHANGE, format_args!("{shown} :Your nick is your account's name; log in to another account to be somebody else"));
             }
             return self.proceed(c);
         }
         if let Err(error) = name::check_nick(nick) {
-            let shown: Nick = Text::truncated(nick);
-            let shown = if shown.contains([' ', ':']) {
-                Nick::default()
-            } else {
-                shown
-            };
-            let shown = if shown.is_empty() { "*" } else { &*shown };
+            let shown = super::word(text::start(nick, NICK_MAX));
             self.numeric(
                 c,
                 ERR_ERRONEUSNICKNAME,
@@ -179,9 +173,7 @@ impl Server<'_> {
     pub(super) fn ping(&mut self, c: u32, m: &Message<'_>) -> Flow {
         match m.param(0) {
             Some(token) if !token.is_empty() => {
-                let token = token
-                    .get(..token.floor_char_boundary(400))
-                    .unwrap_or_default();
+                let token = text::start(token, 400);
                 let server = self.config.server_name;
                 self.reply(c, format_args!(":{server} PONG {server} :{token}"));
             }
@@ -191,8 +183,8 @@ impl Server<'_> {
     }
 
     pub(super) fn quit(&mut self, c: u32, m: &Message<'_>) -> Flow {
-        let reason: Text<{ name::REASON_MAX }> = Text::truncated(m.param(0).unwrap_or("Bye"));
-        self.close_with_error(c, &reason);
+        let reason = text::start(m.param(0).unwrap_or("Bye"), name::REASON_MAX);
+        self.close_with_error(c, reason);
         Flow::Done
     }
 

@@ -12,7 +12,6 @@ use crate::id::Seq;
 use crate::irc::caps::Caps;
 use crate::irc::timestamp;
 use crate::store::{Entry, Operation, Selector};
-use crate::text::Text;
 
 /// Room for the line of an entry from the store.
 const SCRATCH: usize = 640;
@@ -179,10 +178,10 @@ impl Server<'_> {
                     return Next::Silent;
                 }
                 let mut scratch = [0; SCRATCH];
-                let target: Text<63> = Text::truncated(self.channels[ch].name_for(entry.sender));
+                let target = self.channels[ch].name_for(entry.sender);
                 let host = self.config.server_name;
                 let (n, shown) =
-                    match View::from_entry(&entry, &target, host, Flags::empty(), &mut scratch) {
+                    match View::from_entry(&entry, target, host, Flags::empty(), &mut scratch) {
                         Some(view) => self.render_past(c, &view, events, set, batch, out),
                         None => (0, false),
                     };

@@ -10,6 +10,7 @@ use crate::irc::mode::RoomModes;
 use crate::irc::numeric::*;
 use crate::store::{AccountFlags, MemberFlags};
 use crate::tables::List;
+use crate::text;
 
 /// Lines of INFO.
 const INFO: [&str; 5] = [
@@ -214,9 +215,7 @@ impl Server<'_> {
                 format_args!(":- {server} Message of the day -"),
             ),
             (_, Some(text)) => {
-                let text = text
-                    .get(..text.floor_char_boundary(400))
-                    .unwrap_or_default();
+                let text = text::start(text, 400);
                 self.numeric_line(c, out, RPL_MOTD, format_args!(":- {text}"))
             }
             (n, None) if n == self.config.motd.lines().count() + 1 => self.numeric_line(
