@@ -37,6 +37,7 @@ fn by_scram(world: &mut dyn World) {
     ann.scram("ANN", &password("ann"));
     let line = ann.expect_command("900");
     assert_eq!(line.param(2), "ann", "the account's own spelling");
+    assert_eq!(line.text(), "You are now logged in as ann");
     ann.expect_command("903");
     ann.send("CAP END");
     assert_eq!(ann.expect_command("001").param(0), "ann");

@@ -246,7 +246,7 @@ impl Server<'_> {
                         format_args!(":{nick}!{nick}@{server} SETNAME :{display}"),
                     );
                 } else {
-                    self.notice(c, format_args!("Your display name is self.now {display}"));
+                    self.notice(c, format_args!("Your display name is now {display}"));
                 }
                 Flow::Done
             }

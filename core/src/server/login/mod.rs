@@ -348,7 +348,7 @@ impl Server<'_> {
         let (nick, server) = (self.accounts[a].name, self.config.server_name);
         if method != Method::Guest {
             let old = self.nick_copy(c);
-            self.reply(c, format_args!(":{server} {RPL_LOGGEDIN:03} {old} {nick}!{nick}@{server} {nick} :You are self.now logged in as {nick}"));
+            self.reply(c, format_args!(":{server} {RPL_LOGGEDIN:03} {old} {nick}!{nick}@{server} {nick} :You are now logged in as {nick}"));
         }
         if matches!(method, Method::Proved | Method::Plain) {
             self.numeric(
