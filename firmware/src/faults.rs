@@ -20,6 +20,8 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         line,
         text
     );
+    // Not in a loop at full speed, if it happens at every start.
+    cortex_m::asm::delay(50_000_000);
     SCB::sys_reset()
 }
 

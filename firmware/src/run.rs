@@ -5,7 +5,9 @@ use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
 use static_cell::ConstStaticCell;
 
-use crate::boards::{Board, Storage};
+use embedded_storage_async::nor_flash::ReadNorFlash;
+
+use crate::boards::Board;
 use crate::network::{Network, OWN_SOCKETS};
 use crate::stack;
 
@@ -21,7 +23,7 @@ static TCP: ConstStaticCell<[[u8; 2048]; SOCKETS]> = ConstStaticCell::new([[0; 2
 pub fn run<B: Board>() -> ! {
     let (mut board, device, storage) = B::start();
     defmt::info!(
-        "soqet {=str} on {=str}, storage {=u64} KiB",
+        "soqet {=str} on {=str}, storage {=usize} KiB",
         env!("CARGO_PKG_VERSION"),
         B::NAME,
         storage.capacity() / 1024,

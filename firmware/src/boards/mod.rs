@@ -6,6 +6,7 @@ pub mod lm3s6965evb;
 mod mmio;
 pub mod sd;
 
+use embedded_storage_async::nor_flash::NorFlash;
 use smoltcp::phy::Device;
 
 /// A board. One task runs on it, without interrupt handlers of its own: devices are polled, and an interrupt only ends a sleep.
@@ -15,8 +16,8 @@ pub trait Board: Sized {
 
     /// Its network interface.
     type Network: Device;
-    /// Its storage that keeps what it holds without power.
-    type Storage: Storage;
+    /// Its storage that keeps what it holds without power. Waits for it must yield, so that the network is served meanwhile.
+    type Storage: NorFlash;
 
     /// Brings up clock, log, network interface and storage. Called once, first of all.
     fn start() -> (Self, Self::Network, Self::Storage);
@@ -38,10 +39,4 @@ pub trait Board: Sized {
 
     /// Tells the watchdog, if there is one, that all is well. Called at least once a second.
     fn feed_watchdog(&mut self);
-}
-
-/// Storage that keeps what it holds without power.
-pub trait Storage {
-    /// Bytes of it.
-    fn capacity(&self) -> u64;
 }

@@ -2,11 +2,7 @@
 //! time. Waits yield, so that the network is served while the card is busy.
 
 use embassy_futures::yield_now;
-
-use super::Storage;
-
-/// Bytes of a block.
-pub const BLOCK: usize = 512;
+use soqet_core::adapters::blocks::{BLOCK, BlockDevice};
 
 /// An SPI bus with one card on it.
 pub trait Bus {
@@ -108,42 +104,6 @@ impl<B: Bus> Card<B> {
         }
         self.blocks = self.read_size().await?;
         self.bus.set_speed(12_500_000);
-        Ok(())
-    }
-
-    /// How many blocks there are.
-    pub fn blocks(&self) -> u32 {
-        self.blocks
-    }
-
-    /// Reads a block.
-    pub async fn read(&mut self, block: u32, into: &mut [u8; BLOCK]) -> Result<(), Error> {
-        let address = self.address(block)?;
-        self.expect_accepted(17, address).await?;
-        let outcome = self.data(into).await;
-        self.end();
-        outcome
-    }
-
-    /// Writes a block; when this returns, it is on the card for good.
-    pub async fn write(&mut self, block: u32, from: &[u8; BLOCK]) -> Result<(), Error> {
-        let address = self.address(block)?;
-        self.expect_accepted(24, address).await?;
-        // At least one byte must pass between the answer and the data.
-        self.bus.send(&[0xff, DATA]);
-        self.bus.send(from);
-        // A check sum that nobody checks.
-        self.bus.send(&[0xff; 2]);
-        let answer = self.bus.exchange(0xff) & 0x1f;
-        let idle = self.until(|byte| byte == 0xff).await;
-        self.end();
-        idle?;
-        if answer != 0x05 {
-            return Err(Error::Refused {
-                command: 24,
-                answer,
-            });
-        }
         Ok(())
     }
 
@@ -256,8 +216,39 @@ impl<B: Bus> Card<B> {
     }
 }
 
-impl<B: Bus> Storage for Card<B> {
-    fn capacity(&self) -> u64 {
-        u64::from(self.blocks) * BLOCK as u64
+impl<B: Bus> BlockDevice for Card<B> {
+    type Error = Error;
+
+    fn blocks(&self) -> u32 {
+        self.blocks
+    }
+
+    async fn read(&mut self, block: u32, into: &mut [u8; BLOCK]) -> Result<(), Error> {
+        let address = self.address(block)?;
+        self.expect_accepted(17, address).await?;
+        let outcome = self.data(into).await;
+        self.end();
+        outcome
+    }
+
+    async fn write(&mut self, block: u32, from: &[u8; BLOCK]) -> Result<(), Error> {
+        let address = self.address(block)?;
+        self.expect_accepted(24, address).await?;
+        // At least one byte must pass between the answer and the data.
+        self.bus.send(&[0xff, DATA]);
+        self.bus.send(from);
+        // A check sum that nobody checks.
+        self.bus.send(&[0xff; 2]);
+        let answer = self.bus.exchange(0xff) & 0x1f;
+        let idle = self.until(|byte| byte == 0xff).await;
+        self.end();
+        idle?;
+        if answer != 0x05 {
+            return Err(Error::Refused {
+                command: 24,
+                answer,
+            });
+        }
+        Ok(())
     }
 }

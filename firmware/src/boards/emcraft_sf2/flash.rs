@@ -6,7 +6,7 @@ use embedded_storage_async::nor_flash::{
     ErrorType, MultiwriteNorFlash, NorFlash, NorFlashErrorKind, ReadNorFlash,
 };
 
-use super::super::{Storage, mmio::Register};
+use super::super::mmio::Register;
 
 const CAPACITY: usize = 16 << 20;
 const SECTOR: usize = 64 << 10;
@@ -107,12 +107,6 @@ fn check(offset: u32, length: usize, unit: usize) -> Result<(), NorFlashErrorKin
         Ok(())
     } else {
         Err(NorFlashErrorKind::NotAligned)
-    }
-}
-
-impl Storage for Flash {
-    fn capacity(&self) -> u64 {
-        CAPACITY as u64
     }
 }
 

@@ -5,6 +5,8 @@ mod network;
 mod ssi;
 
 use cortex_m::interrupt::InterruptNumber;
+use embassy_futures::block_on;
+use soqet_core::adapters::blocks::Blocks;
 
 use super::sd::Card;
 use super::{Board, emulator, mmio::Register};
@@ -50,9 +52,9 @@ impl Board for Lm3s6965Evb {
     const NAME: &'static str = "lm3s6965evb";
 
     type Network = Network;
-    type Storage = Card<Ssi>;
+    type Storage = Blocks<Card<Ssi>>;
 
-    fn start() -> (Self, Network, Card<Ssi>) {
+    fn start() -> (Self, Network, Self::Storage) {
         let core = cortex_m::Peripherals::take().unwrap_or_else(|| panic!("started twice"));
         start_clocks();
         start_uart();
@@ -63,7 +65,11 @@ impl Board for Lm3s6965Evb {
             told: emulator::take(),
         };
         let network = Network::start(board.hardware_address());
-        (board, network, Card::new(Ssi::start()))
+        let mut card = Card::new(Ssi::start());
+        match block_on(card.start()) {
+            Ok(()) => (board, network, Blocks::new(card)),
+            Err(error) => defmt::panic!("SD card: {}", error),
+        }
     }
 
     fn hardware_address(&self) -> [u8; 6] {
