@@ -30,12 +30,16 @@ struct Periods {
     reload: u32,
     /// Ticks a second.
     hz: u32,
+    /// The last time told. An emulated counter stays at zero until the emulator comes round to ending the period: meanwhile time stands
+    /// still, as it must not go back.
+    told: u64,
 }
 
 static PERIODS: Mutex<Cell<Periods>> = Mutex::new(Cell::new(Periods {
     before: 0,
     reload: LONGEST,
     hz: 1_000_000,
+    told: 0,
 }));
 
 impl Periods {
@@ -48,14 +52,16 @@ impl Periods {
     }
 
     /// Ticks since the start.
-    fn ticks(self) -> u64 {
+    fn ticks(&mut self) -> u64 {
         let phase = self.phase();
-        if SCB::is_pendst_pending() {
+        let ticks = if SCB::is_pendst_pending() {
             // The period ended and its interrupt waits: read again what may have been read before the end.
             self.before + u64::from(self.reload + 1) + u64::from(self.phase())
         } else {
             self.before + u64::from(phase)
-        }
+        };
+        self.told = self.told.max(ticks);
+        self.told
     }
 
     /// Ends the running period here and begins one of `reload + 1` ticks.
@@ -104,15 +110,12 @@ fn SysTick() {
 
 /// Microseconds since [`start`].
 pub fn now() -> u64 {
-    let periods = interrupt::free(|cs| {
-        let periods = PERIODS.borrow(cs).get();
-        (periods.ticks(), periods.hz)
+    let (ticks, hz) = interrupt::free(|cs| {
+        let mut periods = PERIODS.borrow(cs).get();
+        let ticks = periods.ticks();
+        PERIODS.borrow(cs).set(periods);
+        (ticks, u64::from(periods.hz))
     });
-    to_micros(periods)
-}
-
-fn to_micros((ticks, hz): (u64, u32)) -> u64 {
-    let hz = u64::from(hz);
     ticks / hz * 1_000_000 + ticks % hz * 1_000_000 / hz
 }
 
