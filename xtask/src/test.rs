@@ -23,6 +23,16 @@ pub fn run(quick: bool) -> ExitCode {
             }
         });
     }
+    if !quick {
+        // Tests that need it are skipped without it, and say so.
+        steps.run("QEMU", || match tools::install_emulator() {
+            Ok(said) => {
+                println!("{said}");
+                Outcome::Passed
+            }
+            Err(advice) => Outcome::Skipped(advice),
+        });
+    }
     steps.run("format", || {
         tools::cargo(&["fmt", "--all", "--check"]).into()
     });

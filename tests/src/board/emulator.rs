@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, SocketAddrV4, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -27,10 +27,48 @@ pub struct Options {
     pub image: PathBuf,
     /// The file that is its storage; it must exist.
     pub storage: PathBuf,
-    /// Where this computer listens for the board's port 6667. Port 0 means any.
-    pub irc: SocketAddrV4,
-    /// Where this computer listens for the board's port 80.
-    pub http: SocketAddrV4,
+    /// What it is connected to.
+    pub network: Network,
+}
+
+/// What a board is connected to.
+#[derive(Clone, Debug)]
+pub enum Network {
+    /// A network inside QEMU, with DHCP, that this computer reaches through two ports.
+    Forwarded {
+        /// Where this computer listens for the board's port 6667. Port 0 means any.
+        irc: SocketAddrV4,
+        /// Where this computer listens for the board's port 80.
+        http: SocketAddrV4,
+    },
+    /// A [`Cable`]'s other end.
+    Cable {
+        /// The port that QEMU receives frames on.
+        board: u16,
+        /// The port that it sends frames to.
+        peer: u16,
+    },
+}
+
+impl Network {
+    /// Two free ports of this computer.
+    pub const LOCAL: Self = Self::Forwarded {
+        irc: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0),
+        http: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0),
+    };
+
+    /// QEMU's option for it.
+    fn option(&self) -> String {
+        match self {
+            Self::Forwarded { irc, http } => {
+                format!("user,id=net,hostfwd=tcp:{irc}-:6667,hostfwd=tcp:{http}-:80")
+            }
+            Self::Cable { board, peer } => format!(
+                "dgram,id=net,local.type=inet,local.host=127.0.0.1,local.port={board},\
+                 remote.type=inet,remote.host=127.0.0.1,remote.port={peer}"
+            ),
+        }
+    }
 }
 
 /// A running board. Killed, as by a power cut, when dropped.
@@ -56,7 +94,6 @@ impl Emulator {
         monitor
             .set_read_timeout(Some(PATIENCE))
             .map_err(|error| error.to_string())?;
-        let Options { irc, http, .. } = options;
         let mut child = Command::new(QEMU)
             .args(["-machine", board.name, "-display", "none"])
             .arg("-kernel")
@@ -64,11 +101,8 @@ impl Emulator {
             .args(["-serial", "file:/dev/stdout"])
             .args(["-chardev", "socket,id=monitor,fd=0"])
             .args(["-mon", "chardev=monitor"])
-            .arg("-nic")
-            .arg(format!(
-                "user,model={},hostfwd=tcp:{irc}-:6667,hostfwd=tcp:{http}-:80",
-                board.network
-            ))
+            .args(["-netdev", &options.network.option()])
+            .args(["-net", &format!("nic,netdev=net,model={}", board.network)])
             .arg("-drive")
             .arg(format!(
                 "if={},format=raw,file={}",
@@ -102,14 +136,17 @@ impl Emulator {
             irc: nowhere,
             http: nowhere,
         };
-        match emulator.find_ports(options) {
+        match emulator.find_ports(&options.network) {
             Ok(()) => Ok(emulator),
             Err(error) => Err(format!("{error}\n{}", emulator.last_words())),
         }
     }
 
-    fn find_ports(&mut self, options: &Options) -> Result<(), String> {
+    fn find_ports(&mut self, network: &Network) -> Result<(), String> {
         self.answer().map_err(|error| format!("{QEMU}: {error}"))?;
+        let Network::Forwarded { irc, http } = network else {
+            return Ok(());
+        };
         let said = self
             .ask("info usernet")
             .map_err(|error| format!("{QEMU}: {error}"))?;
@@ -124,8 +161,8 @@ impl Emulator {
                 })
                 .ok_or(format!("{QEMU} forwards nothing to port {inside}: {said}"))
         };
-        self.irc = (*options.irc.ip(), port_for("6667")?).into();
-        self.http = (*options.http.ip(), port_for("80")?).into();
+        self.irc = (*irc.ip(), port_for("6667")?).into();
+        self.http = (*http.ip(), port_for("80")?).into();
         Ok(())
     }
 

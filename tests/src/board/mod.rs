@@ -1,5 +1,6 @@
 //! The firmware's boards as QEMU emulates them: their images, built by cargo, and the emulator around them.
 
+pub mod cable;
 pub mod elf;
 pub mod emulator;
 
@@ -9,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-pub use emulator::{Emulator, Options};
+pub use cable::Cable;
+pub use emulator::{Emulator, Network, Options};
 
 /// The target of all boards there are.
 const TARGET: &str = "thumbv7m-none-eabi";

@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use soqet_tests::board::{Emulator, Options};
+use soqet_tests::board::{Emulator, Network, Options};
 
 /// Runs a board until it is interrupted.
 pub fn run(flags: &[&str]) -> Result<(), String> {
@@ -37,8 +37,7 @@ pub fn run(flags: &[&str]) -> Result<(), String> {
     let options = Options {
         image,
         storage,
-        irc,
-        http,
+        network: Network::Forwarded { irc, http },
     };
     let mut emulator = Emulator::start(board, &options, Stdio::piped())?;
     let mut decoder = decode(&mut emulator, &options)?;

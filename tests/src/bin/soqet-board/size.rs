@@ -1,11 +1,11 @@
 //! `size`: what an image takes of its board's flash and RAM, and how much stack it used under load.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::net::TcpStream;
 use std::process::Stdio;
 
 use soqet_tests::board::elf::Sizes;
-use soqet_tests::board::{Emulator, Options};
+use soqet_tests::board::{Emulator, Network, Options};
 use soqet_tests::host::TempDir;
 
 /// What start-up paints the stack with.
@@ -26,12 +26,10 @@ pub fn size(flags: &[&str]) -> Result<(), String> {
     board
         .make_storage(&storage)
         .map_err(|error| error.to_string())?;
-    let any = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
     let options = Options {
         image,
         storage,
-        irc: any,
-        http: any,
+        network: Network::LOCAL,
     };
     let mut emulator = Emulator::start(board, &options, Stdio::null())?;
     emulator.wait_until_it_answers()?;
