@@ -326,6 +326,28 @@ fn who_joins_a_room_that_is_being_removed_makes_it_anew() {
 }
 
 #[test]
+fn that_a_message_is_not_stored_is_told_before_later_replies() {
+    with(&Capacities::SMALL, |rig| {
+        for caps in ["batch", "echo-message labeled-response batch"] {
+            let name = format!("p{}", caps.len());
+            let ann = rig.person(&name, caps);
+            rig.say(ann, "JOIN #a\r\n");
+            rig.hear(ann);
+            rig.store.set_faults(Faults {
+                refuse: 1_000,
+                ..Faults::default()
+            });
+            rig.say(ann, "@label=x PRIVMSG #a :one\r\nPING p\r\n");
+            let heard = rig.hear(ann);
+            rig.store.set_faults(Faults::default());
+            let (told, rest) = heard.split_once("\r\n").unwrap();
+            assert!(told.contains("FAIL PRIVMSG NOT_STORED #a"), "{heard}");
+            assert!(rest.contains("PONG"), "{heard}");
+        }
+    });
+}
+
+#[test]
 fn a_chat_without_a_word_has_an_empty_history() {
     with(&Capacities::SMALL, |rig| {
         let ann = rig.person("ann", "batch draft/chathistory draft/read-marker");

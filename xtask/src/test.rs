@@ -101,7 +101,9 @@ fn no_alloc() -> Outcome {
 
 fn deny() -> Outcome {
     if !tools::exists("cargo-deny") {
-        return Outcome::Skipped("type: cargo install --locked cargo-deny (it builds for some minutes)".to_owned());
+        return Outcome::Skipped(
+            "type: cargo install --locked cargo-deny (it builds for some minutes)".to_owned(),
+        );
     }
     tools::cargo(&["deny", "--offline", "check", "bans", "licenses", "sources"]).into()
 }

@@ -158,6 +158,13 @@ impl Server<'_> {
             self.note(Source::Tail(before), at + n);
             return n;
         }
+        if !self.conns[c].closing {
+            // They belong to messages before the command that is replied to.
+            let n = self.render_answer(c, buffer, at);
+            if n > 0 {
+                return n;
+            }
+        }
         if self.may_reply(c) && (!self.conns[c].labelled || self.conns[c].closing) {
             if !self.conns[c].reply.is_empty() {
                 let before = self.conns[c].reply;
@@ -179,10 +186,6 @@ impl Server<'_> {
         }
         if self.conns[c].closing {
             return 0;
-        }
-        let n = self.render_answer(c, buffer, at);
-        if n > 0 {
-            return n;
         }
         let n = self.render_channel(c, buffer, at);
         if n > 0 {
