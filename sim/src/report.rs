@@ -83,8 +83,8 @@ pub fn run(seed: u64, options: Options) -> Report {
     let counts = world.counts();
     Report {
         seed,
-        digest: world.trace.digest(),
-        events: world.trace.events(),
+        digest: world.trace().digest(),
+        events: world.trace().events(),
         virtual_ms: world.now(),
         accepted: counts.accepted,
         refused: counts.refused,
@@ -97,6 +97,6 @@ pub fn run(seed: u64, options: Options) -> Report {
         failed_logins: counts.failed_logins,
         bytes: counts.bytes,
         failure,
-        trace: world.trace.into_lines(),
+        trace: world.into_lines(),
     }
 }

@@ -3,11 +3,12 @@
 //! First come the faults, then all heals, and then the run must come to rest with everybody seeing the same.
 
 mod network;
+mod pipes;
+mod scene;
 mod verdict;
 
 use std::collections::BTreeSet;
 
-use soqet_core::id::ConnId;
 use soqet_core::memory::Owned;
 use soqet_core::server::Server;
 use soqet_core::time::Instant;
@@ -20,7 +21,9 @@ use crate::plan::Plan;
 use crate::store::{Sabotage, Store};
 use crate::trace::Trace;
 
-use network::Link;
+use network::Network;
+use pipes::Pipes;
+use scene::Scene;
 
 /// Unix time at the beginning of every world, milliseconds.
 const EPOCH: u64 = 1_795_369_414_000;
@@ -76,10 +79,8 @@ pub struct Counts {
 
 /// Everything but the server itself.
 pub struct World {
-    plan: Plan,
-    draw: Draw,
-    now: u64,
-    phase: Phase,
+    scene: Scene,
+    network: Box<dyn Network>,
     heal_at: u64,
     crash_at: u64,
     crash_after: Option<u64>,
@@ -88,17 +89,6 @@ pub struct World {
     woken_at: u64,
     quiet_since: Option<u64>,
     last_words_by: u64,
-    store: Store,
-    clients: Vec<Client>,
-    waiting: Vec<(u64, usize)>,
-    links: Vec<Link>,
-    oracle: Oracle,
-    salted: Salted,
-    registered: BTreeSet<String>,
-    counts: Counts,
-    buffer: Vec<u8>,
-    /// What happened.
-    pub trace: Trace,
 }
 
 impl World {
@@ -116,11 +106,20 @@ impl World {
         trace.words(0, format!("{plan:?}"));
         Self {
             heal_at: plan.chaos_ms,
-            buffer: vec![0; plan.capacities.buffer_size],
-            plan,
-            draw,
-            now: 0,
-            phase: Phase::Chaos,
+            network: Box::new(Pipes::new(plan.capacities.buffer_size)),
+            scene: Scene {
+                plan,
+                draw,
+                now: 0,
+                phase: Phase::Chaos,
+                store,
+                clients,
+                oracle: Oracle::default(),
+                salted: Salted::default(),
+                registered: BTreeSet::new(),
+                counts: Counts::default(),
+                trace,
+            },
             crash_at: u64::MAX,
             crash_after: None,
             skew: 0,
@@ -128,149 +127,160 @@ impl World {
             woken_at: 0,
             quiet_since: None,
             last_words_by: 0,
-            store,
-            clients,
-            waiting: Vec::new(),
-            links: Vec::new(),
-            oracle: Oracle::default(),
-            salted: Salted::default(),
-            registered: BTreeSet::new(),
-            counts: Counts::default(),
-            trace,
         }
     }
 
     /// Runs to the end, or to the first objection.
     pub fn run(&mut self) {
-        while self.phase != Phase::Done && self.oracle.failure().is_none() {
+        while self.scene.phase != Phase::Done && self.scene.oracle.failure().is_none() {
             let mut seed = [0; 32];
-            self.draw.fill(&mut seed);
+            self.scene.draw.fill(&mut seed);
             self.begin_life();
-            let mut memory = Owned::new(&self.plan.capacities);
-            match Server::new(self.plan.config, memory.borrow(), seed) {
+            let mut memory = Owned::new(&self.scene.plan.capacities);
+            match Server::new(self.scene.plan.config, memory.borrow(), seed) {
                 Ok(mut server) => match self.live(&mut server) {
                     End::Crash => self.crash(),
                     End::Done => return,
                 },
-                Err(why) => self.oracle.object(format!("the plan is bad: {why:?}")),
+                Err(why) => self
+                    .scene
+                    .oracle
+                    .object(format!("the plan is bad: {why:?}")),
             }
         }
     }
 
     /// The first objection.
     pub fn failure(&self) -> Option<&str> {
-        self.oracle.failure()
+        self.scene.oracle.failure()
+    }
+
+    /// What happened.
+    pub fn trace(&self) -> &Trace {
+        &self.scene.trace
+    }
+
+    /// The last events in words.
+    pub fn into_lines(self) -> Vec<String> {
+        self.scene.trace.into_lines()
     }
 
     /// What was counted.
     pub fn counts(&self) -> Counts {
-        self.counts
+        self.scene.counts
     }
 
     /// Virtual time, milliseconds.
     pub fn now(&self) -> u64 {
-        self.now
+        self.scene.now
     }
 
     /// Messages meant, acknowledged, failed.
     pub fn messages(&self) -> (u64, u64, u64) {
-        self.oracle.counts()
+        self.scene.oracle.counts()
     }
 
     /// Entries committed.
     pub fn commits(&self) -> u64 {
-        self.oracle.ledger.count()
+        self.scene.oracle.ledger.count()
     }
 
     fn begin_life(&mut self) {
-        let life = self.plan.life_ms.filter(|_| self.phase == Phase::Chaos);
+        let life = self
+            .scene
+            .plan
+            .life_ms
+            .filter(|_| self.scene.phase == Phase::Chaos);
         self.crash_at = u64::MAX;
         self.crash_after = None;
         if let Some(life) = life {
-            self.crash_at = self.now + self.draw.between(life / 4, life * 2);
-            if self.draw.chance(500) {
+            self.crash_at = self.scene.now + self.scene.draw.between(life / 4, life * 2);
+            if self.scene.draw.chance(500) {
                 // Between a commit and its answer.
-                let work = self.store.executed() + self.draw.between(20, 2_000);
+                let work = self.scene.store.executed() + self.scene.draw.between(20, 2_000);
                 self.crash_after = Some(work);
             }
         }
-        let skew = self.plan.skew_ms;
-        self.skew = self.draw.between(0, 2 * skew) as i64 - skew as i64;
-        self.time_told_at = self.now + self.plan.clockless_ms;
+        let skew = self.scene.plan.skew_ms;
+        self.skew = self.scene.draw.between(0, 2 * skew) as i64 - skew as i64;
+        self.time_told_at = self.scene.now + self.scene.plan.clockless_ms;
     }
 
     fn wall(&self) -> u64 {
-        (EPOCH + self.now).saturating_add_signed(self.skew)
+        (EPOCH + self.scene.now).saturating_add_signed(self.skew)
     }
 
     /// The power goes, and comes back after a while.
     fn crash(&mut self) {
-        self.counts.crashes += 1;
-        self.trace.note(self.now, "crash", self.counts.crashes, &[]);
-        self.store.crash(self.now);
-        self.take_commits();
-        self.oracle.verify_store(&self.store.tables);
-        for link in &mut self.links {
-            link.crash(self.now, &mut self.draw);
-        }
-        let pause = self.draw.between(5, 3_000);
-        let back_at = self.now + pause;
-        // Who waits to be accepted is refused.
-        for (at, _) in &mut self.waiting {
-            *at = (*at).max(self.now);
-        }
-        while self.now < back_at && self.oracle.failure().is_none() {
+        self.scene.counts.crashes += 1;
+        self.scene
+            .trace
+            .note(self.scene.now, "crash", self.scene.counts.crashes, &[]);
+        self.scene.store.crash(self.scene.now);
+        self.scene.take_commits();
+        self.scene.oracle.verify_store(&self.scene.store.tables);
+        self.network.crash(&mut self.scene);
+        let pause = self.scene.draw.between(5, 3_000);
+        let back_at = self.scene.now + pause;
+        while self.scene.now < back_at && self.scene.oracle.failure().is_none() {
             let next = self.next_without_server().unwrap_or(back_at).min(back_at);
-            self.now = self.now.max(next);
-            self.refuse_waiting();
-            self.deliver_to_clients();
+            self.scene.now = self.scene.now.max(next);
+            self.network.refuse(&mut self.scene);
+            self.network.deliver(&mut self.scene);
             self.act();
         }
     }
 
     fn live(&mut self, server: &mut Server<'_>) -> End {
-        self.trace.note(self.now, "start", self.skew as u64, &[]);
+        self.scene
+            .trace
+            .note(self.scene.now, "start", self.skew as u64, &[]);
         let mut rounds = 0;
-        let mut moment = self.now;
-        self.settle(server);
+        let mut moment = self.scene.now;
+        self.network.settle(&mut self.scene, server);
         loop {
-            if self.oracle.failure().is_some() {
+            if self.scene.oracle.failure().is_some() {
                 return End::Done;
             }
             let wake = server.poll_at().map(|at| at.0.max(self.woken_at + 1));
             let next = [
                 self.next_without_server(),
-                self.store.next_at(),
+                self.scene.store.next_at(),
                 wake,
                 Some(self.crash_at),
                 Some(self.time_told_at),
-                (self.phase == Phase::Chaos).then_some(self.heal_at),
+                (self.scene.phase == Phase::Chaos).then_some(self.heal_at),
             ];
-            let next = next.into_iter().flatten().min().unwrap_or(self.now + 1);
-            self.now = self.now.max(next);
-            if self.now > moment {
-                (moment, rounds) = (self.now, 0);
+            let next = next
+                .into_iter()
+                .flatten()
+                .min()
+                .unwrap_or(self.scene.now + 1);
+            self.scene.now = self.scene.now.max(next);
+            if self.scene.now > moment {
+                (moment, rounds) = (self.scene.now, 0);
             }
             rounds += 1;
             if rounds > MOST_ROUNDS {
-                self.oracle
+                self.scene
+                    .oracle
                     .object(format!("the moment {moment} does not end; wake {wake:?}"));
             }
-            if self.now >= self.crash_at {
+            if self.scene.now >= self.crash_at {
                 return End::Crash;
             }
-            if self.now >= self.time_told_at {
+            if self.scene.now >= self.time_told_at {
                 self.time_told_at = u64::MAX;
                 let wall = self.wall();
-                server.set_time(Instant(self.now), wall);
-                self.settle(server);
+                server.set_time(Instant(self.scene.now), wall);
+                self.network.settle(&mut self.scene, server);
             }
-            if wake.is_some_and(|at| at <= self.now) {
-                self.woken_at = self.now;
-                self.settle(server);
+            if wake.is_some_and(|at| at <= self.scene.now) {
+                self.woken_at = self.scene.now;
+                self.network.settle(&mut self.scene, server);
             }
             // What happens at the same moment happens in any order.
-            let first = self.draw.below(4);
+            let first = self.scene.draw.below(4);
             for turn in 0..4 {
                 match (first + turn) % 4 {
                     0 => {
@@ -278,20 +288,20 @@ impl World {
                             return End::Crash;
                         }
                     }
-                    1 => self.deliver_to_server(server),
+                    1 => self.network.arrive(&mut self.scene, server),
                     2 => {
-                        self.deliver_to_clients();
-                        self.make_room(server);
+                        self.network.deliver(&mut self.scene);
+                        self.network.go_on(&mut self.scene, server);
                     }
                     _ => {
                         self.act();
-                        self.accept(server);
+                        self.network.accept(&mut self.scene, server);
                     }
                 }
             }
-            self.offer_all(server);
+            self.network.offer(&mut self.scene, server);
             self.advance_phase();
-            if self.phase == Phase::Done {
+            if self.scene.phase == Phase::Done {
                 return End::Done;
             }
         }
@@ -299,72 +309,68 @@ impl World {
 
     /// The store does what is due. True when the power goes between a commit and its answer.
     fn answer(&mut self, server: &mut Server<'_>) -> bool {
-        while self.store.next_at().is_some_and(|at| at <= self.now) {
-            let due = self.store.step(self.now);
-            self.take_commits();
+        while self
+            .scene
+            .store
+            .next_at()
+            .is_some_and(|at| at <= self.scene.now)
+        {
+            let due = self.scene.store.step(self.scene.now);
+            self.scene.take_commits();
             if self
                 .crash_after
-                .is_some_and(|work| self.store.executed() >= work)
+                .is_some_and(|work| self.scene.store.executed() >= work)
             {
                 return true;
             }
             if let Some(due) = due {
                 let words = format!("{:?} {:?}", due.ticket, due.answer);
-                self.trace.note(self.now, "answer", 0, words.as_bytes());
-                server.complete(Instant(self.now), due.ticket, due.answer.outcome());
-                self.settle(server);
+                self.scene
+                    .trace
+                    .note(self.scene.now, "answer", 0, words.as_bytes());
+                server.complete(Instant(self.scene.now), due.ticket, due.answer.outcome());
+                self.network.settle(&mut self.scene, server);
             }
         }
         false
     }
 
-    fn take_commits(&mut self) {
-        for commit in self.store.commits.drain(..) {
-            let words = format!(
-                "{} {} {:?} {} {}",
-                commit.entry.seq.0,
-                commit.entry.msgid,
-                commit.entry.kind,
-                commit.entry.nick,
-                commit.entry.text
-            );
-            let channel = u64::from(commit.channel.0);
-            self.trace
-                .note(self.now, "commit", channel, words.as_bytes());
-            self.oracle.committed(commit, &self.store.tables);
-        }
+    /// When something happens next that needs no server.
+    fn next_without_server(&mut self) -> Option<u64> {
+        let (now, clients) = (self.scene.now, &self.scene.clients);
+        let due = clients.iter().any(|client| client.act_at <= now);
+        let acts = clients
+            .iter()
+            .flat_map(|client| [client.act_at, client.reads_from])
+            .filter(|at| *at > now);
+        let acts = acts.chain(due.then_some(now)).min();
+        let network = self.network.next_at(&self.scene);
+        [acts, network].into_iter().flatten().min()
     }
 
-    /// The one invariant of the core: after a call, storage work, then output, until there is neither.
-    fn settle(&mut self, server: &mut Server<'_>) {
-        for _ in 0..MOST_ROUNDS {
-            let mut rest = true;
-            while let Some(effect) = server.poll(Instant(self.now)) {
-                rest = false;
-                let words = format!("{:?} {:?}", effect.ticket, effect.operation);
-                self.trace.note(self.now, "effect", 0, words.as_bytes());
-                self.store
-                    .submit(self.now, effect.ticket, &effect.operation);
+    /// Every client whose turn it is acts.
+    fn act(&mut self) {
+        for id in 0..self.scene.clients.len() {
+            let (scene, network) = (&mut self.scene, &mut self.network);
+            let Some(client) = scene.clients.get_mut(id).filter(|c| c.act_at <= scene.now) else {
+                continue;
+            };
+            if network.is_waiting(id) {
+                client.act_at = scene.now + 1_000;
+                continue;
             }
-            while let Some(conn) = server.ready() {
-                rest = false;
-                self.name(conn);
-                self.pump(server, conn);
+            let wish = scene.with_client(id, |client, context| {
+                client.act(context);
+                client.take_wish()
+            });
+            if let Some(wish) = wish.flatten() {
+                let words = format!("{wish:?}");
+                scene
+                    .trace
+                    .note(scene.now, "wish", id as u64, words.as_bytes());
+                network.grant(scene, id, wish);
             }
-            if rest {
-                return;
-            }
-        }
-        self.oracle
-            .object("the server never runs out of effects and output".to_owned());
-    }
-
-    fn name(&mut self, conn: ConnId) {
-        match self.links.iter_mut().find(|link| link.conn == Some(conn)) {
-            Some(link) => link.flagged = true,
-            None => self
-                .oracle
-                .object(format!("ready names {conn:?}, which is closed")),
+            network.flush(scene, id);
         }
     }
 }

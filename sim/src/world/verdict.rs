@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::network::context;
 use super::{PATIENCE_MS, Phase, World};
-use crate::client::{Client, Context};
+use crate::client::Client;
 use crate::line::fold;
 use crate::store::Faults;
 
@@ -13,20 +12,20 @@ const QUIET_MS: u64 = 1_500;
 
 impl World {
     pub(super) fn advance_phase(&mut self) {
-        match self.phase {
-            Phase::Chaos if self.now >= self.heal_at => self.heal(),
+        match self.scene.phase {
+            Phase::Chaos if self.scene.now >= self.heal_at => self.heal(),
             Phase::Chaos | Phase::Done => {}
             Phase::Healing => {
                 if self.is_at_rest(Client::is_idle) {
                     self.begin_asking();
-                } else if self.now > self.last_words_by {
+                } else if self.scene.now > self.last_words_by {
                     self.never_rests();
                 }
             }
             Phase::Asking => {
                 if self.is_at_rest(|client| client.is_idle() && client.is_checked()) {
                     self.judge();
-                } else if self.now > self.last_words_by {
+                } else if self.scene.now > self.last_words_by {
                     self.never_rests();
                 }
             }
@@ -34,35 +33,36 @@ impl World {
     }
 
     fn heal(&mut self) {
-        self.trace.note(self.now, "heal", 0, &[]);
-        self.phase = Phase::Healing;
+        self.scene.trace.note(self.scene.now, "heal", 0, &[]);
+        self.scene.phase = Phase::Healing;
         self.crash_at = u64::MAX;
         self.crash_after = None;
-        self.store.set_faults(Faults::HEALED);
-        self.plan.short_writes = 0;
-        self.last_words_by = self.now + PATIENCE_MS;
-        for client in &mut self.clients {
-            client.act_at = client.act_at.min(self.now + 1);
+        self.scene.store.set_faults(Faults::HEALED);
+        self.network.heal(&mut self.scene);
+        self.last_words_by = self.scene.now + PATIENCE_MS;
+        for client in &mut self.scene.clients {
+            client.act_at = client.act_at.min(self.scene.now + 1);
         }
     }
 
     fn is_at_rest(&mut self, settled: impl Fn(&Client) -> bool) -> bool {
-        if !(self.is_quiet() && self.clients.iter().all(settled)) {
+        if !(self.network.is_quiet(&self.scene) && self.scene.clients.iter().all(settled)) {
             self.quiet_since = None;
             return false;
         }
-        let since = *self.quiet_since.get_or_insert(self.now);
-        self.now >= since + QUIET_MS
+        let since = *self.quiet_since.get_or_insert(self.scene.now);
+        self.scene.now >= since + QUIET_MS
     }
 
     fn never_rests(&mut self) {
-        self.phase = Phase::Done;
-        if self.plan.scarce {
+        self.scene.phase = Phase::Done;
+        if self.scene.plan.scarce {
             // Not everybody fits in; that nothing wrong was shown is all there is to say.
-            return self.oracle.verify_store(&self.store.tables);
+            return self.scene.oracle.verify_store(&self.scene.store.tables);
         }
-        let noise = self.noise();
+        let noise = self.network.noise(&self.scene);
         let waiting: Vec<String> = self
+            .scene
             .clients
             .iter()
             .filter(|client| {
@@ -70,42 +70,44 @@ impl World {
             })
             .map(|client| format!("{} waits for {}", client.role.nick, client.waits_for()))
             .collect();
-        self.oracle.object(format!(
+        self.scene.oracle.object(format!(
             "does not come to rest: {noise}; {}",
             waiting.join("; ")
         ));
     }
 
     fn begin_asking(&mut self) {
-        self.trace.note(self.now, "ask", 0, &[]);
-        self.oracle.verify_store(&self.store.tables);
-        self.phase = Phase::Asking;
+        self.scene.trace.note(self.scene.now, "ask", 0, &[]);
+        self.scene.oracle.verify_store(&self.scene.store.tables);
+        self.scene.phase = Phase::Asking;
         self.quiet_since = None;
-        self.last_words_by = self.now + PATIENCE_MS;
-        for client in &mut self.clients {
-            let mut context = context!(self);
-            if !self.plan.scarce {
-                client.judge_live(&mut context);
-            }
-            client.start_check(&mut context);
-            client.act_at = self.now + 1;
+        self.last_words_by = self.scene.now + PATIENCE_MS;
+        let scarce = self.scene.plan.scarce;
+        for id in 0..self.scene.clients.len() {
+            self.scene.with_client(id, |client, context| {
+                if !scarce {
+                    client.judge_live(context);
+                }
+                client.start_check(context);
+                client.act_at = context.now + 1;
+            });
         }
     }
 
     fn judge(&mut self) {
-        self.trace.note(self.now, "judge", 0, &[]);
-        self.phase = Phase::Done;
-        self.oracle.verify_store(&self.store.tables);
-        if self.plan.scarce {
+        self.scene.trace.note(self.scene.now, "judge", 0, &[]);
+        self.scene.phase = Phase::Done;
+        self.scene.oracle.verify_store(&self.scene.store.tables);
+        if self.scene.plan.scarce {
             return;
         }
         let mut online: BTreeMap<String, bool> = BTreeMap::new();
-        for client in &self.clients {
+        for client in &self.scene.clients {
             *online.entry(fold(&client.role.nick)).or_default() |= client.is_online();
         }
-        for client in &self.clients {
-            let mut context = context!(self);
-            client.judge_answers(&online, &mut context);
+        for id in 0..self.scene.clients.len() {
+            self.scene
+                .with_client(id, |client, context| client.judge_answers(&online, context));
         }
     }
 }
