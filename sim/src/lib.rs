@@ -15,4 +15,4 @@ pub mod world;
 
 pub use report::{Report, run};
 pub use store::Sabotage;
-pub use world::Options;
+pub use world::{Net, Options};

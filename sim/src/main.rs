@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use soqet_sim::{Options, Report, Sabotage, run};
+use soqet_sim::{Net, Options, Report, Sabotage, run};
 
 /// How many of the last events are shown of a failure.
 const SHOWN: usize = 150;
@@ -31,6 +31,9 @@ enum Command {
         /// Lets the store break its contract.
         #[arg(long, value_enum, default_value_t)]
         sabotage: Broken,
+        /// What joins clients and server.
+        #[arg(long, value_enum, default_value_t)]
+        net: Joined,
     },
     /// Runs many seeds; stops at the first failure unless told otherwise.
     Swarm {
@@ -40,6 +43,9 @@ enum Command {
         /// Goes on after failures.
         #[arg(long)]
         keep_going: bool,
+        /// What joins clients and server.
+        #[arg(long, value_enum, default_value_t)]
+        net: Joined,
     },
 }
 
@@ -68,6 +74,25 @@ impl From<Broken> for Sabotage {
     }
 }
 
+/// What joins clients and server.
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Joined {
+    /// Byte pipes: connections that keep what TCP promises.
+    #[default]
+    Pipes,
+    /// smoltcp at both ends, over an Ethernet with faults of its own.
+    Smoltcp,
+}
+
+impl From<Joined> for Net {
+    fn from(joined: Joined) -> Self {
+        match joined {
+            Joined::Pipes => Self::Pipes,
+            Joined::Smoltcp => Self::Smoltcp,
+        }
+    }
+}
+
 fn seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
     let (from, to) = text.split_once("..").ok_or("not of the form A..B")?;
     let number = |text: &str| text.parse().map_err(|_| format!("{text:?} is no number"));
@@ -81,8 +106,10 @@ fn main() -> ExitCode {
             json,
             trace,
             sabotage,
+            net,
         } => {
             let options = Options {
+                net: net.into(),
                 trace: if trace { usize::MAX } else { 0 },
                 sabotage: sabotage.into(),
             };
@@ -103,7 +130,11 @@ fn main() -> ExitCode {
             }
             u64::from(report.failure.is_some())
         }
-        Command::Swarm { seeds, keep_going } => swarm(seeds, keep_going),
+        Command::Swarm {
+            seeds,
+            keep_going,
+            net,
+        } => swarm(seeds, keep_going, net.into()),
     };
     if failed == 0 {
         ExitCode::SUCCESS
@@ -112,10 +143,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn swarm(seeds: std::ops::Range<u64>, keep_going: bool) -> u64 {
+fn swarm(seeds: std::ops::Range<u64>, keep_going: bool, net: Net) -> u64 {
+    let options = Options {
+        net,
+        ..Options::default()
+    };
     let (mut failures, mut ran, mut acked, mut crashes) = (0, 0, 0, 0);
     for seed in seeds {
-        let report = run(seed, Options::default());
+        let report = run(seed, options);
         ran += 1;
         acked += report.acked;
         crashes += report.crashes;
@@ -123,7 +158,7 @@ fn swarm(seeds: std::ops::Range<u64>, keep_going: bool) -> u64 {
             failures += 1;
             println!("{}", summary(&report));
             if !keep_going {
-                explain(&report, Options::default());
+                explain(&report, options);
                 break;
             }
         }
@@ -170,8 +205,12 @@ fn explain(report: &Report, options: Options) {
             again.digest, report.digest
         );
     }
+    let net = match options.net {
+        Net::Pipes => "",
+        Net::Smoltcp => " --net smoltcp",
+    };
     eprintln!(
-        "replay: cargo run --release -p soqet-sim -- run --seed {} --trace",
+        "replay: cargo run --release -p soqet-sim -- run --seed {}{net} --trace",
         report.seed
     );
 }

@@ -86,6 +86,14 @@ impl Plan {
             },
         }
     }
+
+    /// For a network that everybody can listen to, without TLS: nobody sends a password.
+    pub fn without_secrets(&mut self) {
+        for role in &mut self.roles {
+            role.mechanism = Mechanism::Scram;
+            role.line = Line::Open;
+        }
+    }
 }
 
 fn config(draw: &mut Draw) -> Config<'static> {

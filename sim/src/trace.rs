@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
+use smoltcp::wire::{EthernetFrame, PrettyPrinter};
 
 /// Collects events. The digest is the same on every machine and in every profile.
 pub struct Trace {
@@ -35,6 +36,21 @@ impl Trace {
         if self.keep > 0 {
             let text = String::from_utf8_lossy(bytes);
             self.words(now, format!("{kind} {who} {}", text.escape_debug()));
+        }
+    }
+
+    /// As [`Self::note`], of a frame on its way.
+    pub fn frame(&mut self, now: u64, from: u16, frame: &[u8]) {
+        let keep = std::mem::take(&mut self.keep);
+        self.note(now, "frame", u64::from(from), frame);
+        self.keep = keep;
+        if keep > 0 {
+            let frame = PrettyPrinter::<EthernetFrame<&[u8]>>::new("", &frame).to_string();
+            let layers: Vec<&str> = frame
+                .lines()
+                .map(|l| l.trim_start_matches([' ', '\\']))
+                .collect();
+            self.words(now, format!("frame {from} {}", layers.join("; ")));
         }
     }
 

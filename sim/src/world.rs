@@ -2,6 +2,7 @@
 //!
 //! First come the faults, then all heals, and then the run must come to rest with everybody seeing the same.
 
+mod ether;
 mod network;
 mod pipes;
 mod scene;
@@ -16,11 +17,13 @@ use soqet_core::time::Instant;
 use crate::client::Client;
 use crate::client::scram::Salted;
 use crate::draw::Draw;
+use crate::ether::Terrain;
 use crate::oracle::Oracle;
 use crate::plan::Plan;
 use crate::store::{Sabotage, Store};
 use crate::trace::Trace;
 
+use ether::Ether;
 use network::Network;
 use pipes::Pipes;
 use scene::Scene;
@@ -32,9 +35,21 @@ const PATIENCE_MS: u64 = 20 * 60_000;
 /// Rounds at one and the same moment after which it is not believed that the moment ever ends.
 const MOST_ROUNDS: u32 = 20_000;
 
+/// What joins clients and server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Net {
+    /// Byte pipes: connections that keep what TCP promises.
+    #[default]
+    Pipes,
+    /// smoltcp at both ends, over an Ethernet with faults of its own.
+    Smoltcp,
+}
+
 /// How a run can be varied from outside.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
+    /// What joins clients and server.
+    pub net: Net,
     /// How many of the last events to keep in words.
     pub trace: usize,
     /// How the store breaks its contract.
@@ -95,7 +110,11 @@ impl World {
     /// The world of a seed.
     pub fn new(seed: u64, options: Options) -> Self {
         let mut draw = Draw::new(seed, 1);
-        let plan = Plan::draw(&mut draw);
+        let mut plan = Plan::draw(&mut draw);
+        let terrain = (options.net == Net::Smoltcp).then(|| {
+            plan.without_secrets();
+            Terrain::draw(&mut draw)
+        });
         let clients = plan
             .roles
             .iter()
@@ -104,9 +123,16 @@ impl World {
         let store = Store::new(draw.fork(), plan.faults, options.sabotage, plan.slack);
         let mut trace = Trace::new(options.trace);
         trace.words(0, format!("{plan:?}"));
+        let network: Box<dyn Network> = match terrain {
+            None => Box::new(Pipes::new(plan.capacities.buffer_size)),
+            Some(terrain) => {
+                trace.words(0, format!("{terrain:?}"));
+                Box::new(Ether::new(terrain, draw.fork(), plan.roles.len()))
+            }
+        };
         Self {
             heal_at: plan.chaos_ms,
-            network: Box::new(Pipes::new(plan.capacities.buffer_size)),
+            network,
             scene: Scene {
                 plan,
                 draw,
@@ -204,6 +230,7 @@ impl World {
         let skew = self.scene.plan.skew_ms;
         self.skew = self.scene.draw.between(0, 2 * skew) as i64 - skew as i64;
         self.time_told_at = self.scene.now + self.scene.plan.clockless_ms;
+        self.network.start(&mut self.scene);
     }
 
     fn wall(&self) -> u64 {

@@ -3,7 +3,9 @@
 mod nic;
 mod station;
 mod switch;
+mod terrain;
 
 pub use nic::Nic;
 pub use station::{Station, ip_of};
 pub use switch::{Switch, Weather};
+pub use terrain::Terrain;
