@@ -1,52 +1,83 @@
 //! A fixed set of seeds, the same digest for the same seed, and an oracle that is not blind.
 
-use soqet_sim::{Options, Sabotage, run};
+use soqet_sim::{Net, Options, Sabotage, run};
 
 /// How many seeds an ordinary test run takes.
 const SEEDS: u64 = 200;
 
-#[test]
-fn all_is_well_in_every_world() {
+/// Seeds over smoltcp, which take longer.
+const SMOLTCP_SEEDS: u64 = 100;
+
+fn over(net: Net) -> Options {
+    Options {
+        net,
+        ..Options::default()
+    }
+}
+
+fn all_is_well(net: Net, seeds: u64) {
     let mut acked = 0;
-    for seed in 0..SEEDS {
-        let report = run(seed, Options::default());
+    for seed in 0..seeds {
+        let report = run(seed, over(net));
         if let Some(why) = &report.failure {
-            panic!("cargo run --release -p soqet-sim -- run --seed {seed} --trace\n{why}");
+            let net = if net == Net::Smoltcp {
+                " --net smoltcp"
+            } else {
+                ""
+            };
+            panic!("cargo run --release -p soqet-sim -- run --seed {seed}{net} --trace\n{why}");
         }
         acked += report.acked;
     }
     // Silence would be well, too.
     assert!(
-        acked > SEEDS * 20,
+        acked > seeds * 20,
         "only {acked} messages were acknowledged"
     );
 }
 
 #[test]
-fn the_same_seed_gives_the_same_world() {
+fn all_is_well_in_every_world() {
+    all_is_well(Net::Pipes, SEEDS);
+}
+
+#[test]
+fn all_is_well_over_smoltcp() {
+    all_is_well(Net::Smoltcp, SMOLTCP_SEEDS);
+}
+
+fn same_seed_same_world(net: Net) {
     for seed in 1000..1003 {
-        let (first, mut again) = (
-            run(seed, Options::default()),
-            run(
-                seed,
-                Options {
-                    trace: 10,
-                    ..Options::default()
-                },
-            ),
-        );
+        let told = Options {
+            trace: 10,
+            ..over(net)
+        };
+        let (first, mut again) = (run(seed, over(net)), run(seed, told));
         again.trace.clear();
         assert_eq!(first, again);
     }
-    let (one, other) = (run(1000, Options::default()), run(1001, Options::default()));
+    let (one, other) = (run(1000, over(net)), run(1001, over(net)));
     assert_ne!(one.digest, other.digest);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_world() {
+    same_seed_same_world(Net::Pipes);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_world_over_smoltcp() {
+    same_seed_same_world(Net::Smoltcp);
 }
 
 /// Some of these seeds crash at the wrong moment; the oracle has to say what is wrong.
 fn caught(sabotage: Sabotage, words: &[&str]) {
     let failures: Vec<String> = (0..40)
         .filter_map(|seed| {
-            let options = Options { trace: 0, sabotage };
+            let options = Options {
+                sabotage,
+                ..Options::default()
+            };
             run(seed, options).failure
         })
         .collect();

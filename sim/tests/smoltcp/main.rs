@@ -198,6 +198,34 @@ fn a_slow_reader_slows_nobody_and_loses_nothing() {
 }
 
 #[test]
+fn input_that_had_to_wait_is_taken_as_soon_as_the_server_takes_it() {
+    with(12, (512, 1024), |bench| {
+        let peer = bench.connect(Weather::FAIR);
+        bench.pass(10);
+        bench.say(
+            peer,
+            "CAP REQ :echo-message\r\nNICK ann\r\nUSER u 0 * :r\r\nCAP END\r\nJOIN #a\r\n",
+        );
+        bench.hear(peer, " 366 ");
+        // The store takes a while for each, so that all buffers between are full.
+        let mut said = 0;
+        let begun = bench.now;
+        while said < 200 {
+            let line = format!("PRIVMSG #a :{said:06}\r\n");
+            if bench.socket(peer).send_slice(line.as_bytes()) == Ok(line.len()) {
+                said += 1;
+            } else {
+                bench.pass(1);
+            }
+        }
+        bench.hear(peer, "000199");
+        let took = bench.now - begun;
+        // A keep-alive would find it, too, but only after seconds.
+        assert!(took < 2_000, "{took} ms");
+    });
+}
+
+#[test]
 fn a_reset_at_any_time_frees_the_slot() {
     for at in 0..60 {
         with(12, (512, 512), |bench| {
