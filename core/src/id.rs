@@ -4,17 +4,19 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::tables::{Generation, Short};
+
 /// A slot of a table and the generation that occupied it, so that a late answer meant for a former occupant is
 /// dropped, not misdelivered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Handle {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
+    pub(crate) index: Short,
+    pub(crate) generation: Generation,
 }
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.index, self.generation)
+        write!(f, "{}.{}", self.index.get(), self.generation)
     }
 }
 
@@ -26,7 +28,7 @@ impl ConnId {
     /// The connection's slot: below the number of connections in [`Memory`](crate::memory::Memory), and free for reuse after
     /// `close`. A host may index its own socket table with it.
     pub const fn index(self) -> usize {
-        self.0.index as usize
+        self.0.index.get() as usize
     }
 }
 

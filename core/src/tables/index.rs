@@ -1,18 +1,36 @@
 //! Finds a slot by a key. Open addressing over a borrowed slice; the caller hashes (with a secret seed where strangers choose the
 //! keys) and compares, so one type serves every table.
 
-use super::NIL;
+use super::Short;
 
 /// A cell of an [`Index`].
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
-    hash: u32,
-    slot: u32,
+    hash: Hash,
+    slot: Short,
+}
+
+/// The upper bits of a hash, as many as are kept.
+#[cfg(not(feature = "small"))]
+type Hash = u32;
+#[cfg(feature = "small")]
+type Hash = u8;
+
+const fn upper(hash: u32) -> Hash {
+    (hash >> (32 - Hash::BITS)) as Hash
+}
+
+impl Cell {
+    /// A free cell.
+    pub const EMPTY: Self = Self {
+        hash: 0,
+        slot: Short::NIL,
+    };
 }
 
 impl Default for Cell {
     fn default() -> Self {
-        Self { hash: 0, slot: NIL }
+        Self::EMPTY
     }
 }
 
@@ -26,21 +44,22 @@ impl<'a> Index<'a> {
         Self { cells }
     }
 
-    fn start(&self, hash: u32) -> usize {
+    fn start(&self, hash: Hash) -> usize {
         // Multiply-shift spreads the hash over any number of cells.
-        ((u64::from(hash) * self.cells.len() as u64) >> 32) as usize
+        ((u64::from(hash) * self.cells.len() as u64) >> Hash::BITS) as usize
     }
 
     /// The first slot under that hash that `is` the one sought.
     pub(crate) fn find(&self, hash: u32, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
+        let hash = upper(hash);
         let mut at = self.start(hash);
         for _ in 0..self.cells.len() {
             let cell = self.cells[at];
-            if cell.slot == NIL {
+            if cell.slot == Short::NIL {
                 return None;
             }
-            if cell.hash == hash && is(cell.slot) {
-                return Some(cell.slot);
+            if cell.hash == hash && is(cell.slot.get()) {
+                return Some(cell.slot.get());
             }
             at = (at + 1) % self.cells.len();
         }
@@ -49,9 +68,10 @@ impl<'a> Index<'a> {
 
     /// Enters a slot. There is always room when there are more cells than slots.
     pub(crate) fn insert(&mut self, hash: u32, slot: u32) {
+        let (hash, slot) = (upper(hash), Short::new(slot));
         let mut at = self.start(hash);
         for _ in 0..self.cells.len() {
-            if self.cells[at].slot == NIL {
+            if self.cells[at].slot == Short::NIL {
                 self.cells[at] = Cell { hash, slot };
                 return;
             }
@@ -62,11 +82,12 @@ impl<'a> Index<'a> {
 
     /// Removes a slot that was entered under that hash.
     pub(crate) fn remove(&mut self, hash: u32, slot: u32) {
+        let (hash, slot) = (upper(hash), Short::new(slot));
         let n = self.cells.len();
         let mut at = self.start(hash);
         let mut probes = 0;
         while self.cells[at].slot != slot || self.cells[at].hash != hash {
-            if self.cells[at].slot == NIL || probes == n {
+            if self.cells[at].slot == Short::NIL || probes == n {
                 return;
             }
             probes += 1;
@@ -77,7 +98,7 @@ impl<'a> Index<'a> {
         loop {
             at = (at + 1) % n;
             let cell = self.cells[at];
-            if cell.slot == NIL || at == gap {
+            if cell.slot == Short::NIL || at == gap {
                 break;
             }
             let home = self.start(cell.hash);

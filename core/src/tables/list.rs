@@ -2,30 +2,33 @@
 
 use core::ops::IndexMut;
 
-use super::NIL;
+use super::{NIL, Short};
 
 const APART: u32 = NIL - 1;
 
 /// One slot's place in one list.
 #[derive(Clone, Copy, Debug)]
 pub struct Link {
-    next: u32,
-    prev: u32,
+    next: Short,
+    prev: Short,
 }
 
 impl Default for Link {
     fn default() -> Self {
-        Self {
-            next: APART,
-            prev: APART,
-        }
+        Self::NEW
     }
 }
 
 impl Link {
+    /// In no list.
+    pub const NEW: Self = Self {
+        next: Short::new(APART),
+        prev: Short::new(APART),
+    };
+
     /// Whether the slot is in the list of this link.
     pub(crate) const fn is_linked(&self) -> bool {
-        self.next != APART
+        self.next.get() != APART
     }
 }
 
@@ -50,43 +53,45 @@ macro_rules! linked {
 }
 pub(crate) use linked;
 
+const fn some(slot: Short) -> Option<u32> {
+    match slot.get() {
+        NIL => None,
+        slot => Some(slot),
+    }
+}
+
 /// A list of the `K`th kind.
 #[derive(Clone, Copy, Debug)]
 pub struct List<const K: usize> {
-    head: u32,
-    tail: u32,
+    head: Short,
+    tail: Short,
 }
 
 impl<const K: usize> Default for List<K> {
     fn default() -> Self {
-        Self {
-            head: NIL,
-            tail: NIL,
-        }
+        Self::NEW
     }
 }
 
 impl<const K: usize> List<K> {
+    /// Without slots.
+    pub const NEW: Self = Self {
+        head: Short::NIL,
+        tail: Short::NIL,
+    };
+
     #[inline]
     pub(crate) const fn front(&self) -> Option<u32> {
-        if self.head == NIL {
-            None
-        } else {
-            Some(self.head)
-        }
+        some(self.head)
     }
 
     #[inline]
     pub(crate) const fn back(&self) -> Option<u32> {
-        if self.tail == NIL {
-            None
-        } else {
-            Some(self.tail)
-        }
+        some(self.tail)
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.head == NIL
+        self.head.get() == NIL
     }
 
     /// Adds a slot at the end; nothing when it is in the list already.
@@ -99,14 +104,14 @@ impl<const K: usize> List<K> {
             return;
         }
         *slots[index].link_mut() = Link {
-            next: NIL,
+            next: Short::NIL,
             prev: self.tail,
         };
-        match self.tail {
-            NIL => self.head = index,
-            tail => slots[tail].link_mut().next = index,
+        match self.tail.get() {
+            NIL => self.head = Short::new(index),
+            tail => slots[tail].link_mut().next = Short::new(index),
         }
-        self.tail = index;
+        self.tail = Short::new(index);
     }
 
     /// Takes a slot out; nothing when it is not in the list.
@@ -116,14 +121,14 @@ impl<const K: usize> List<K> {
         index: u32,
     ) {
         let Link { next, prev } = *slots[index].link();
-        if next == APART {
+        if next.get() == APART {
             return;
         }
-        match prev {
+        match prev.get() {
             NIL => self.head = next,
             prev => slots[prev].link_mut().next = next,
         }
-        match next {
+        match next.get() {
             NIL => self.tail = prev,
             next => slots[next].link_mut().prev = prev,
         }
@@ -145,7 +150,7 @@ impl<const K: usize> List<K> {
         slots: &impl IndexMut<u32, Output = T>,
         index: u32,
     ) -> Option<u32> {
-        let next = slots[index].link().next;
+        let next = slots[index].link().next.get();
         (next < APART).then_some(next)
     }
 
@@ -155,7 +160,7 @@ impl<const K: usize> List<K> {
         slots: &impl IndexMut<u32, Output = T>,
         index: u32,
     ) -> Option<u32> {
-        let prev = slots[index].link().prev;
+        let prev = slots[index].link().prev.get();
         (prev < APART).then_some(prev)
     }
 }

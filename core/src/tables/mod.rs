@@ -4,6 +4,7 @@
 mod buffers;
 mod index;
 mod list;
+mod narrow;
 mod pool;
 mod timers;
 
@@ -11,6 +12,8 @@ pub use buffers::Buffers;
 pub use index::{Cell, Index};
 pub(crate) use list::linked;
 pub use list::{Link, Linked, List};
+pub(crate) use narrow::{Count, Generation, Time};
+pub use narrow::{SLOTS_MAX, Short};
 pub use pool::{Pool, Slot};
 pub use timers::{Timer, Timers};
 

@@ -2,7 +2,7 @@
 
 use core::ops;
 
-use super::NIL;
+use super::{Generation, NIL, Short};
 use crate::id::Handle;
 
 const IN_USE: u32 = NIL - 1;
@@ -10,19 +10,26 @@ const IN_USE: u32 = NIL - 1;
 /// A slot of a [`Pool`].
 #[derive(Clone, Copy, Debug)]
 pub struct Slot<T> {
-    generation: u32,
+    generation: Generation,
     /// `IN_USE`, or the next free slot.
-    next: u32,
+    next: Short,
     value: T,
+}
+
+impl<T> Slot<T> {
+    /// A free slot.
+    pub(crate) const fn new(value: T) -> Self {
+        Self {
+            generation: 0,
+            next: Short::NIL,
+            value,
+        }
+    }
 }
 
 impl<T: Default> Default for Slot<T> {
     fn default() -> Self {
-        Self {
-            generation: 0,
-            next: NIL,
-            value: T::default(),
-        }
+        Self::new(T::default())
     }
 }
 
@@ -56,9 +63,9 @@ impl<'a, T: Default> Pool<'a, T> {
         if self.free == NIL {
             self.fresh += 1;
         } else {
-            self.free = slot.next;
+            self.free = slot.next.get();
         }
-        slot.next = IN_USE;
+        slot.next = Short::new(IN_USE);
         self.used += 1;
         Some((index, &mut slot.value))
     }
@@ -66,9 +73,9 @@ impl<'a, T: Default> Pool<'a, T> {
     /// Gives a slot back. Its handles are dead from now on.
     pub(crate) fn remove(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
-        debug_assert_eq!(slot.next, IN_USE);
+        debug_assert_eq!(slot.next.get(), IN_USE);
         slot.generation = slot.generation.wrapping_add(1);
-        slot.next = self.free;
+        slot.next = Short::new(self.free);
         slot.value = T::default();
         self.free = index;
         self.used -= 1;
@@ -76,21 +83,22 @@ impl<'a, T: Default> Pool<'a, T> {
 
     pub(crate) fn handle(&self, index: u32) -> Handle {
         Handle {
-            index,
+            index: Short::new(index),
             generation: self.slots[index as usize].generation,
         }
     }
 
     /// The slot a handle means, if it is still the same occupant's.
     pub(crate) fn resolve(&self, handle: Handle) -> Option<u32> {
-        let slot = self.slots.get(handle.index as usize)?;
-        (slot.generation == handle.generation && slot.next == IN_USE).then_some(handle.index)
+        let index = handle.index.get();
+        let slot = self.slots.get(index as usize)?;
+        (slot.generation == handle.generation && slot.next.get() == IN_USE).then_some(index)
     }
 
     pub(crate) fn in_use(&self, index: u32) -> bool {
         self.slots
             .get(index as usize)
-            .is_some_and(|slot| slot.next == IN_USE)
+            .is_some_and(|slot| slot.next.get() == IN_USE)
     }
 
     pub(crate) fn len(&self) -> usize {

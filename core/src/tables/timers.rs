@@ -1,23 +1,28 @@
 //! One deadline per connection in a binary heap, so that the next is known at once and a change costs O(log n).
 
-use super::NIL;
+use super::{Count, NIL, Short};
 use crate::time::Instant;
 
 /// A place of the heap, and where the connection of the same number stands in it.
 #[derive(Clone, Copy, Debug)]
 pub struct Timer {
-    at: Instant,
-    owner: u32,
-    position: u32,
+    at: Count,
+    owner: Short,
+    position: Short,
+}
+
+impl Timer {
+    /// Of nobody.
+    pub const EMPTY: Self = Self {
+        at: Count::ZERO,
+        owner: Short::NIL,
+        position: Short::NIL,
+    };
 }
 
 impl Default for Timer {
     fn default() -> Self {
-        Self {
-            at: Instant(0),
-            owner: NIL,
-            position: NIL,
-        }
+        Self::EMPTY
     }
 }
 
@@ -34,7 +39,7 @@ impl<'a> Timers<'a> {
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        (self.len > 0).then(|| self.heap[0].at)
+        (self.len > 0).then(|| self.at(0))
     }
 
     /// Takes one that is due.
@@ -42,14 +47,14 @@ impl<'a> Timers<'a> {
         if self.next()? > now {
             return None;
         }
-        let owner = self.heap[0].owner;
+        let owner = self.heap[0].owner.get();
         self.clear(owner);
         Some(owner)
     }
 
     /// Sets the one deadline of `owner`.
     pub(crate) fn set(&mut self, owner: u32, at: Instant) {
-        let mut place = self.heap[owner as usize].position as usize;
+        let mut place = self.heap[owner as usize].position.get() as usize;
         if place == NIL as usize {
             place = self.len;
             self.len += 1;
@@ -60,35 +65,39 @@ impl<'a> Timers<'a> {
     }
 
     pub(crate) fn clear(&mut self, owner: u32) {
-        let place = self.heap[owner as usize].position;
+        let place = self.heap[owner as usize].position.get();
         if place == NIL {
             return;
         }
-        self.heap[owner as usize].position = NIL;
+        self.heap[owner as usize].position = Short::NIL;
         self.len -= 1;
         let place = place as usize;
         if place < self.len {
-            let Timer { at, owner, .. } = self.heap[self.len];
-            self.put(place, at, owner);
+            let (at, owner) = (self.at(self.len), self.heap[self.len].owner);
+            self.put(place, at, owner.get());
             let place = self.up(place);
             self.down(place);
         }
     }
 
     fn put(&mut self, place: usize, at: Instant, owner: u32) {
-        self.heap[place].at = at;
-        self.heap[place].owner = owner;
-        self.heap[owner as usize].position = place as u32;
+        self.heap[place].at = Count::new(at.0);
+        self.heap[place].owner = Short::new(owner);
+        self.heap[owner as usize].position = Short::new(place as u32);
+    }
+
+    fn at(&self, place: usize) -> Instant {
+        Instant(self.heap[place].at.get())
     }
 
     fn swap(&mut self, a: usize, b: usize) {
         let (x, y) = (self.heap[a], self.heap[b]);
-        self.put(a, y.at, y.owner);
-        self.put(b, x.at, x.owner);
+        self.put(a, Instant(y.at.get()), y.owner.get());
+        self.put(b, Instant(x.at.get()), x.owner.get());
     }
 
     fn up(&mut self, mut place: usize) -> usize {
-        while place > 0 && self.heap[place].at < self.heap[(place - 1) / 2].at {
+        while place > 0 && self.at(place) < self.at((place - 1) / 2) {
             self.swap(place, (place - 1) / 2);
             place = (place - 1) / 2;
         }
@@ -99,7 +108,7 @@ impl<'a> Timers<'a> {
         loop {
             let mut least = place;
             for child in [2 * place + 1, 2 * place + 2] {
-                if child < self.len && self.heap[child].at < self.heap[least].at {
+                if child < self.len && self.at(child) < self.at(least) {
                     least = child;
                 }
             }

@@ -146,7 +146,7 @@ impl Job {
 
     /// Whether it introduces that attachment.
     pub(super) const fn introduces(&self, t: u32) -> bool {
-        matches!(self.task, Task::Intro(handle) if handle.index == t)
+        matches!(self.task, Task::Intro(handle) if handle.index.get() == t)
     }
 
     /// Goes on to a step that reads rows from the start.
