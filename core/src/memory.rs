@@ -7,7 +7,7 @@ use crate::history::{Block, Log, Payer};
 use crate::server::{
     Account, Append, Attachment, Ban, Channel, Conn, Credential, Member, Request, Watch,
 };
-use crate::tables::{Cell, Slot, Timer};
+use crate::tables::{Cell, SLOTS_MAX, Slot, Timer};
 
 /// How many of everything. What one costs is the size of its slot: see [`bytes`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,23 +51,26 @@ pub struct Capacities {
 impl Capacities {
     /// For a host with that many connections.
     pub const fn for_connections(connections: usize) -> Self {
+        const fn slots(count: usize) -> usize {
+            if count < SLOTS_MAX { count } else { SLOTS_MAX }
+        }
         Self {
-            connections,
-            accounts: connections + connections / 4 + 64,
-            channels: connections + 256,
-            members: connections * 8 + 256,
-            attachments: connections * 8 + 256,
-            watches: connections * 4 + 256,
-            bans: 4096,
-            requests: 4096,
-            appends: 2048,
-            handshakes: 256,
+            connections: slots(connections),
+            accounts: slots(connections + connections / 4 + 64),
+            channels: slots(connections + 256),
+            members: slots(connections * 8 + 256),
+            attachments: slots(connections * 8 + 256),
+            watches: slots(connections * 4 + 256),
+            bans: slots(4096),
+            requests: slots(4096),
+            appends: slots(2048),
+            handshakes: slots(256),
             throttles: 8192,
             buffers: 1024,
             buffer_size: 5120,
             pages: 64,
             page_size: 16 * 1024,
-            blocks: 4096,
+            blocks: slots(4096),
             block_size: 8 * 1024,
         }
     }
@@ -247,6 +250,24 @@ impl Capacities {
 }
 
 impl Memory<'_> {
+    fn longest_table(&self) -> usize {
+        [
+            self.conns.len(),
+            self.accounts.len(),
+            self.channels.len(),
+            self.members.len(),
+            self.attachments.len(),
+            self.bans.len(),
+            self.watches.len(),
+            self.requests.len(),
+            self.appends.len(),
+            self.credentials.len(),
+        ]
+        .into_iter()
+        .max()
+        .unwrap_or(0)
+    }
+
     /// Whether a server can work at all with this.
     pub(crate) fn check(&self) -> Result<(), Undersized> {
         let Sizes {
@@ -261,6 +282,8 @@ impl Memory<'_> {
             .unwrap_or(0);
         let wrong = if self.conns.is_empty() {
             "connections"
+        } else if self.longest_table() > SLOTS_MAX {
+            "too large: a table"
         } else if self.accounts.len() < 3 {
             "accounts: at least 3"
         } else if self.channels.len() < 2 {

@@ -91,7 +91,7 @@ impl History<'_> {
 
     /// Start of the newest block whose first stored entry passes.
     fn newest_block(&self, log: u32, mut passes: impl FnMut(&View<'_>) -> bool) -> Option<Cursor> {
-        let mut block = self.logs.get(log as usize)?.last_block;
+        let mut block = self.logs.get(log as usize)?.newest();
         while block != NONE {
             let start = self.start_of(block)?;
             if self

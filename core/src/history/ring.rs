@@ -16,6 +16,7 @@ use super::payers::{Payer, Payers};
 use crate::id::{AccountId, Seq};
 use crate::memory::Undersized;
 use crate::store::Entry;
+use crate::tables::{Count, Offset, SLOTS_MAX, Short};
 
 /// No block.
 pub(super) const NONE: u32 = u32::MAX;
@@ -24,26 +25,31 @@ pub(super) const NONE: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug)]
 pub struct Log {
     /// Position past the newest entry.
-    head: u64,
+    head: Count,
     /// Place of the newest entry that has one.
-    last: Seq,
+    last: Count,
     /// Oldest block.
-    pub(super) first_block: u32,
+    first_block: Short,
     /// Newest block.
-    pub(super) last_block: u32,
+    last_block: Short,
     /// How many blocks.
-    blocks: u32,
+    blocks: Offset,
 }
 
 impl Log {
     /// Without entries.
     pub const EMPTY: Self = Self {
-        head: 0,
-        last: Seq::NONE,
-        first_block: NONE,
-        last_block: NONE,
-        blocks: 0,
+        head: Count::ZERO,
+        last: Count::ZERO,
+        first_block: Short::NIL,
+        last_block: Short::NIL,
+        blocks: Offset::ZERO,
     };
+
+    /// Newest block.
+    pub(super) const fn newest(&self) -> u32 {
+        self.last_block.get()
+    }
 }
 
 impl Default for Log {
@@ -108,20 +114,28 @@ impl Default for Block {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cursor {
     /// Position of the entry to read next.
-    pos: u64,
+    pos: Count,
     /// Block that held this position, or ended at it, when the cursor was made.
-    block: u32,
+    block: Short,
     /// Where in that block.
-    offset: u32,
+    offset: Offset,
 }
 
 impl Cursor {
     /// Before everything: lapped in every ring.
     pub const NONE: Self = Self {
-        pos: 0,
-        block: NONE,
-        offset: 0,
+        pos: Count::ZERO,
+        block: Short::NIL,
+        offset: Offset::ZERO,
     };
+
+    fn new(pos: u64, block: u32, offset: usize) -> Self {
+        Self {
+            pos: Count::new(pos),
+            block: Short::new(block),
+            offset: Offset::new(offset as u64),
+        }
+    }
 }
 
 impl Default for Cursor {
@@ -159,7 +173,7 @@ impl<'a> History<'a> {
         payers: &'a mut [Payer],
         per_channel: u32,
     ) -> Result<Self, Undersized> {
-        let too_many = blocks.len().max(logs.len()) >= NONE as usize;
+        let too_many = blocks.len().max(logs.len()) > SLOTS_MAX;
         let block_size = bytes.len().checked_div(blocks.len()).unwrap_or(0);
         if block_size == 0 || u32::try_from(block_size).is_err() || too_many {
             return Err(Undersized("history blocks"));
@@ -190,17 +204,17 @@ impl<'a> History<'a> {
     /// Begins a ring after the place `last` (the newest in the store), forgetting what was there.
     pub fn open(&mut self, log: u32, last: Seq) {
         self.close(log);
-        self.logs[log as usize].last = last;
+        self.logs[log as usize].last = last.into();
     }
 
     /// Forgets a ring; its blocks become free and all cursors into it lapped.
     pub fn close(&mut self, log: u32) {
-        while self.logs[log as usize].first_block != NONE {
+        while self.logs[log as usize].first_block.get() != NONE {
             self.release_oldest(log);
         }
         let log = &mut self.logs[log as usize];
-        log.last = Seq::NONE;
-        log.head += 1;
+        log.last = Count::ZERO;
+        log.head = Count::new(log.head.get() + 1);
     }
 
     /// Appends an entry and gives its cursor. Should a block be needed for it, `payer` pays (in a room its founder, in a direct chat
@@ -219,29 +233,25 @@ impl<'a> History<'a> {
         if draft.total > self.block_size {
             return Err(TooLong);
         }
-        let last = self.logs[log as usize].last_block;
+        let last = self.logs[log as usize].newest();
         let block = match self.blocks.get(last as usize) {
             Some(block) if block.used as usize + draft.total <= self.block_size => last,
             _ => self.open_block(log, payer),
         };
         let ring = &mut self.logs[log as usize];
         if !flags.contains(Flags::TRANSIENT) {
-            ring.last = entry.seq;
+            ring.last = entry.seq.into();
         }
         let meta = &mut self.blocks[block as usize];
-        let cursor = Cursor {
-            pos: ring.head,
-            block,
-            offset: meta.used,
-        };
+        let cursor = Cursor::new(ring.head.get(), block, meta.used as usize);
         let start = block as usize * self.block_size + meta.used as usize;
         let space = self.bytes.get_mut(start..start + draft.total);
         space
-            .and_then(|space| draft.write(ring.last, space))
+            .and_then(|space| draft.write(ring.last.seq(), space))
             .ok_or(TooLong)?;
         meta.used += draft.total as u32;
         meta.count += 1;
-        ring.head += 1;
+        ring.head = Count::new(ring.head.get() + 1);
         Ok(cursor)
     }
 
@@ -250,28 +260,20 @@ impl<'a> History<'a> {
         let ring = &self.logs[log as usize];
         let used = self
             .blocks
-            .get(ring.last_block as usize)
+            .get(ring.newest() as usize)
             .map_or(0, |block| block.used);
-        Cursor {
-            pos: ring.head,
-            block: ring.last_block,
-            offset: used,
-        }
+        Cursor::new(ring.head.get(), ring.newest(), used as usize)
     }
 
     /// The oldest entry kept; the head when there is none.
     pub fn tail(&self, log: u32) -> Cursor {
         let ring = &self.logs[log as usize];
-        Cursor {
-            pos: self.tail_pos(ring),
-            block: ring.first_block,
-            offset: 0,
-        }
+        Cursor::new(self.tail_pos(ring), ring.first_block.get(), 0)
     }
 
     /// Place of the newest entry that has one, in memory or not.
     pub fn last_seq(&self, log: u32) -> Seq {
-        self.logs[log as usize].last
+        self.logs[log as usize].last.seq()
     }
 
     /// Whether there is nothing to read.
@@ -279,7 +281,7 @@ impl<'a> History<'a> {
     pub fn at_head(&self, log: u32, cursor: Cursor) -> bool {
         self.logs
             .get(log as usize)
-            .is_none_or(|ring| cursor.pos >= ring.head)
+            .is_none_or(|ring| cursor.pos.get() >= ring.head.get())
     }
 
     /// Whether the next entry to read is gone.
@@ -287,7 +289,7 @@ impl<'a> History<'a> {
     pub fn lapped(&self, log: u32, cursor: Cursor) -> bool {
         self.logs
             .get(log as usize)
-            .is_some_and(|ring| cursor.pos < self.tail_pos(ring))
+            .is_some_and(|ring| cursor.pos.get() < self.tail_pos(ring))
     }
 
     /// The entry at the cursor and the cursor after it; `None` at the head or when lapped.
@@ -295,40 +297,32 @@ impl<'a> History<'a> {
     pub fn read(&self, log: u32, cursor: Cursor) -> Option<(View<'_>, Cursor)> {
         let (block, offset) = self.locate(log, cursor)?;
         let (view, total) = View::decode(self.content(block)?.get(offset..)?)?;
-        let next = Cursor {
-            pos: cursor.pos + 1,
-            block,
-            offset: (offset + total) as u32,
-        };
+        let next = Cursor::new(cursor.pos.get() + 1, block, offset + total);
         Some((view, next))
     }
 
     /// The entry before the cursor and its cursor; `None` where memory begins, or when lapped.
     pub fn read_back(&self, log: u32, cursor: Cursor) -> Option<(View<'_>, Cursor)> {
         let ring = self.logs.get(log as usize)?;
-        if cursor.pos <= self.tail_pos(ring) {
+        if cursor.pos.get() <= self.tail_pos(ring) {
             return None;
         }
         // The hint still belongs to this ring: a block goes only together with all before it, and the entry before is there.
-        let mut index = cursor.block;
+        let mut index = cursor.block.get();
         let mut block = self.blocks.get(index as usize)?;
-        let mut end = cursor.offset as usize;
-        if block.log == log && block.first == cursor.pos {
+        let mut end = cursor.offset.get() as usize;
+        if block.log == log && block.first == cursor.pos.get() {
             index = block.older;
             block = self.blocks.get(index as usize)?;
             end = block.used as usize;
         }
-        if block.log != log || cursor.pos <= block.first || cursor.pos > block.end() {
+        if block.log != log || cursor.pos.get() <= block.first || cursor.pos.get() > block.end() {
             return None;
         }
         let content = self.content(index)?;
         let offset = end.checked_sub(length_before(content, end)?)?;
         let (view, _) = View::decode(content.get(offset..end)?)?;
-        let before = Cursor {
-            pos: cursor.pos - 1,
-            block: index,
-            offset: offset as u32,
-        };
+        let before = Cursor::new(cursor.pos.get() - 1, index, offset);
         Some((view, before))
     }
 
@@ -341,17 +335,13 @@ impl<'a> History<'a> {
     /// Cursor of a block's first entry.
     pub(super) fn start_of(&self, block: u32) -> Option<Cursor> {
         let pos = self.blocks.get(block as usize)?.first;
-        Some(Cursor {
-            pos,
-            block,
-            offset: 0,
-        })
+        Some(Cursor::new(pos, block, 0))
     }
 
     fn tail_pos(&self, ring: &Log) -> u64 {
         self.blocks
-            .get(ring.first_block as usize)
-            .map_or(ring.head, |block| block.first)
+            .get(ring.first_block.get() as usize)
+            .map_or(ring.head.get(), |block| block.first)
     }
 
     /// The used bytes of a block.
@@ -368,30 +358,32 @@ impl<'a> History<'a> {
     #[inline]
     fn locate(&self, log: u32, cursor: Cursor) -> Option<(u32, usize)> {
         let ring = self.logs.get(log as usize)?;
-        if cursor.pos >= ring.head {
+        if cursor.pos.get() >= ring.head.get() {
             return None;
         }
-        if let Some(block) = self.blocks.get(cursor.block as usize)
+        if let Some(block) = self.blocks.get(cursor.block.get() as usize)
             && block.log == log
-            && block.first < cursor.pos
+            && block.first < cursor.pos.get()
         {
-            if cursor.pos < block.end() {
-                return Some((cursor.block, cursor.offset as usize));
+            if cursor.pos.get() < block.end() {
+                return Some((cursor.block.get(), cursor.offset.get() as usize));
             }
-            if cursor.pos == block.end() {
+            if cursor.pos.get() == block.end() {
                 return Some((block.newer, 0));
             }
         }
         // The hinted block begins here, or it is gone: then this is where memory begins, or it is gone as well.
-        match self.blocks.get(cursor.block as usize) {
-            Some(block) if block.log == log && block.first == cursor.pos => Some((cursor.block, 0)),
-            _ => (cursor.pos == self.tail_pos(ring)).then_some((ring.first_block, 0)),
+        match self.blocks.get(cursor.block.get() as usize) {
+            Some(block) if block.log == log && block.first == cursor.pos.get() => {
+                Some((cursor.block.get(), 0))
+            }
+            _ => (cursor.pos.get() == self.tail_pos(ring)).then_some((ring.first_block.get(), 0)),
         }
     }
 
     /// A new block at the end of a ring.
     fn open_block(&mut self, log: u32, account: AccountId) -> u32 {
-        if self.logs[log as usize].blocks >= self.per_channel {
+        if self.logs[log as usize].blocks.get() >= u64::from(self.per_channel) {
             self.release_oldest(log);
         } else if self.free == NONE {
             self.evict(account);
@@ -399,13 +391,13 @@ impl<'a> History<'a> {
         let index = self.free;
         let payer = self.payers.acquire(account);
         let ring = &mut self.logs[log as usize];
-        let older = core::mem::replace(&mut ring.last_block, index);
+        let older = core::mem::replace(&mut ring.last_block, Short::new(index)).get();
         if older == NONE {
-            ring.first_block = index;
+            ring.first_block = Short::new(index);
         } else {
             self.blocks[older as usize].newer = index;
         }
-        ring.blocks += 1;
+        ring.blocks = Offset::new(ring.blocks.get() + 1);
         let paying = self.payers.get(payer);
         paying.weight += 1;
         let charged_before = core::mem::replace(&mut paying.newest, index);
@@ -418,7 +410,7 @@ impl<'a> History<'a> {
         let block = &mut self.blocks[index as usize];
         self.free = block.newer;
         *block = Block {
-            first: self.logs[log as usize].head,
+            first: self.logs[log as usize].head.get(),
             log,
             older,
             payer,
@@ -457,17 +449,17 @@ impl<'a> History<'a> {
     /// Frees the oldest block of a ring (it has one) and gives its index.
     fn release_oldest(&mut self, log: u32) -> u32 {
         let ring = &mut self.logs[log as usize];
-        let index = ring.first_block;
+        let index = ring.first_block.get();
         let free = Block {
             newer: self.free,
             ..Block::EMPTY
         };
         let block = core::mem::replace(&mut self.blocks[index as usize], free);
         self.free = index;
-        ring.first_block = block.newer;
-        ring.blocks -= 1;
+        ring.first_block = Short::new(block.newer);
+        ring.blocks = Offset::new(ring.blocks.get() - 1);
         if block.newer == NONE {
-            ring.last_block = NONE;
+            ring.last_block = Short::NIL;
         } else {
             self.blocks[block.newer as usize].older = NONE;
         }
@@ -499,18 +491,18 @@ impl<'a> History<'a> {
         }
         let mut chained = 0;
         for (index, ring) in self.logs.iter().enumerate() {
-            let (mut at, mut older, mut count) = (ring.first_block, NONE, 0);
+            let (mut at, mut older, mut count) = (ring.first_block.get(), NONE, 0);
             while at != NONE {
                 let block = &self.blocks[at as usize];
                 assert_eq!((block.log, block.older), (index as u32, older));
                 let next = self.blocks.get(block.newer as usize);
-                assert_eq!(block.end(), next.map_or(ring.head, |next| next.first));
+                assert_eq!(block.end(), next.map_or(ring.head.get(), |next| next.first));
                 (older, at) = (at, block.newer);
                 count += 1;
             }
-            assert_eq!((ring.last_block, ring.blocks), (older, count));
-            assert!(count <= self.per_channel);
-            chained += count;
+            assert_eq!((ring.newest(), ring.blocks.get()), (older, count));
+            assert!(count <= u64::from(self.per_channel));
+            chained += count as u32;
         }
         assert_eq!(free + chained as usize, self.blocks.len());
         let mut paid = 0;

@@ -10,7 +10,7 @@ use crate::irc::caps::Caps;
 use crate::irc::mode::RoomModes;
 use crate::name::{self, Nick, RoomName};
 use crate::store::{AccountFlags, AccountRecord, ChannelRecord, MemberFlags, MemberRecord};
-use crate::tables::{List, NIL};
+use crate::tables::{List, NIL, Short, Time};
 use crate::text::Text;
 use crate::time::Instant;
 
@@ -176,9 +176,9 @@ impl Server<'_> {
         let (ch, channel) = self.channels.insert()?;
         channel.id = record.id;
         channel.shape = shape;
-        channel.last = record.last;
-        channel.last_time = record.last_time;
-        channel.first = record.first;
+        channel.last = record.last.into();
+        channel.last_time = Time::new(record.last_time);
+        channel.first = record.first.into();
         channel.bans_loaded = record.bans == 0;
         self.rooms += usize::from(self.channels[ch].is_room());
         self.channel_keys.insert(hash, ch);
@@ -211,10 +211,10 @@ impl Server<'_> {
         while let Some(t) = next {
             let attachment = &self.attachments[t];
             let introducing =
-                attachment.intro.is_linked() || self.conns[attachment.conn].job.introduces(t);
+                attachment.intro.is_linked() || self.conns[attachment.conn.get()].job.introduces(t);
             if !self.history.at_head(ch, attachment.cursor)
                 || introducing
-                || attachment.own > attachment.seen
+                || attachment.own.seq() > attachment.seen.seq()
             {
                 return false;
             }
@@ -237,8 +237,8 @@ impl Server<'_> {
                 quiet = false;
             }
             // Its connections have no cursors yet: its rooms are just being loaded.
-            quiet &=
-                !self.channels[ch].is_room() || self.accounts[self.members[m].account].online == 0;
+            quiet &= !self.channels[ch].is_room()
+                || self.accounts[self.members[m].account.get()].online == 0;
             next = List::<1>::next(&self.members, m);
         }
         quiet
@@ -251,7 +251,7 @@ impl Server<'_> {
         }
         while let Some(m) = self.channels[ch].members.front() {
             // Nobody of a room is online any more; who comes back reads the memberships again.
-            let a = self.members[m].account;
+            let a = self.members[m].account.get();
             if self.channels[ch].is_room() && self.accounts[a].loaded == Loaded::Yes {
                 self.accounts[a].loaded = Loaded::No;
             }
@@ -324,7 +324,7 @@ impl Server<'_> {
         if self.channels[ch].is_room() {
             let mut next = self.accounts[a].members.front();
             while let Some(m) = next {
-                if self.members[m].channel == ch {
+                if self.members[m].channel.get() == ch {
                     return Some(m);
                 }
                 next = List::<0>::next(&self.members, m);
@@ -332,7 +332,7 @@ impl Server<'_> {
         } else {
             let mut next = self.channels[ch].members.front();
             while let Some(m) = next {
-                if self.members[m].account == a {
+                if self.members[m].account.get() == a {
                     return Some(m);
                 }
                 next = List::<1>::next(&self.members, m);
@@ -357,11 +357,11 @@ impl Server<'_> {
             self.unpin_channel(ch);
         }
         let (m, member) = self.members.insert()?;
-        member.account = a;
-        member.channel = ch;
+        member.account = Short::new(a);
+        member.channel = Short::new(ch);
         member.flags = MemberFlags::from_bits_truncate(record.flags);
-        member.read = record.read;
-        member.delivered = record.delivered;
+        member.set_read(record.read);
+        member.delivered = record.delivered.into();
         self.accounts[a].members.push_back(&mut self.members, m);
         self.channels[ch].members.push_back(&mut self.members, m);
         self.settle_channel(ch);
@@ -370,11 +370,11 @@ impl Server<'_> {
 
     /// Takes a membership out of memory (its row stays as it is).
     pub(super) fn remove_member(&mut self, m: u32) {
-        let (a, ch) = (self.members[m].account, self.members[m].channel);
+        let (a, ch) = (self.members[m].account.get(), self.members[m].channel.get());
         let mut next = self.channels[ch].attachments.front();
         while let Some(t) = next {
             next = List::<1>::next(&self.attachments, t);
-            if self.attachments[t].member == m {
+            if self.attachments[t].member.get() == m {
                 self.detach(t);
             }
         }
@@ -399,7 +399,7 @@ impl Server<'_> {
     pub(super) fn attachment_of(&self, c: u32, ch: u32) -> Option<u32> {
         let mut next = self.conns[c].members_of.all.front();
         while let Some(t) = next {
-            if self.attachments[t].channel == ch {
+            if self.attachments[t].channel.get() == ch {
                 return Some(t);
             }
             next = List::<0>::next(&self.attachments, t);
@@ -409,7 +409,7 @@ impl Server<'_> {
 
     /// Gives a connection a cursor into a channel; at its end unless told otherwise. `None` when there is no slot.
     pub(super) fn attach(&mut self, c: u32, m: u32, cursor: Option<Cursor>) -> Option<u32> {
-        let ch = self.members[m].channel;
+        let ch = self.members[m].channel.get();
         if let Some(t) = self.attachment_of(c, ch) {
             return Some(t);
         }
@@ -419,9 +419,9 @@ impl Server<'_> {
         let cursor = cursor.unwrap_or_else(|| self.history.head(ch));
         let seen = self.channels[ch].last;
         let (t, attachment) = self.attachments.insert()?;
-        attachment.conn = c;
-        attachment.channel = ch;
-        attachment.member = m;
+        attachment.conn = Short::new(c);
+        attachment.channel = Short::new(ch);
+        attachment.member = Short::new(m);
         attachment.cursor = cursor;
         attachment.seen = seen;
         self.conns[c]
@@ -454,8 +454,11 @@ impl Server<'_> {
 
     /// Takes a cursor away.
     pub(super) fn detach(&mut self, t: u32) {
-        let (c, ch) = (self.attachments[t].conn, self.attachments[t].channel);
-        if self.attachments[t].own > self.attachments[t].seen {
+        let (c, ch) = (
+            self.attachments[t].conn.get(),
+            self.attachments[t].channel.get(),
+        );
+        if self.attachments[t].own.seq() > self.attachments[t].seen.seq() {
             self.conns[c].owed = self.conns[c].owed.saturating_sub(1);
         }
         self.conns[c]
@@ -480,10 +483,10 @@ impl Server<'_> {
 
     /// Has a connection be told of a room from the start: JOIN, topic, names, and what it missed.
     pub(super) fn introduce(&mut self, t: u32) {
-        let c = self.attachments[t].conn;
+        let c = self.attachments[t].conn.get();
         // Own entries not sent yet come after the introduction: nothing waits for them, or it would wait for what only it lets through.
-        let own = core::mem::take(&mut self.attachments[t].own);
-        if own > self.attachments[t].seen {
+        let own = core::mem::take(&mut self.attachments[t].own.seq());
+        if own > self.attachments[t].seen.seq() {
             self.conns[c].owed = self.conns[c].owed.saturating_sub(1);
         }
         self.conns[c]
@@ -495,7 +498,7 @@ impl Server<'_> {
 
     /// Attaches every welcomed connection of an account to a channel, to be introduced.
     pub(super) fn attach_devices(&mut self, m: u32) {
-        let a = self.members[m].account;
+        let a = self.members[m].account.get();
         let mut next = self.accounts[a].conns.front();
         while let Some(c) = next {
             next = List::<3>::next(&self.conns, c);
@@ -505,7 +508,7 @@ impl Server<'_> {
             }
             match self.attach(c, m, None) {
                 // Its leaving goes first.
-                Some(t) if self.attachments[t].until.is_some() => {}
+                Some(t) if self.attachments[t].until().is_some() => {}
                 Some(t) => self.introduce(t),
                 None => {
                     self.close_with_error(c, "The server has no room for another channel of yours")
@@ -521,7 +524,7 @@ impl Server<'_> {
         let Shape::Direct { accounts, .. } = self.channels[ch].shape else {
             return;
         };
-        let transient = seen == self.channels[ch].last;
+        let transient = seen == self.channels[ch].last.seq();
         for (i, id) in accounts.into_iter().enumerate() {
             if i == 1 && accounts[0] == accounts[1] {
                 break;
@@ -552,7 +555,7 @@ impl Server<'_> {
                     continue;
                 }
                 match self.attach(c, m, Some(cursor)) {
-                    Some(t) => self.attachments[t].seen = seen,
+                    Some(t) => self.attachments[t].seen = seen.into(),
                     None if transient => {}
                     // Its client must not believe that it was shown everything; it finds the message when it comes back.
                     None => self.close_with_error(
@@ -573,7 +576,7 @@ impl Server<'_> {
     pub(super) fn share_a_room(&self, a: u32, b: u32) -> bool {
         let mut next = self.accounts[a].members.front();
         while let Some(m) = next {
-            let ch = self.members[m].channel;
+            let ch = self.members[m].channel.get();
             if self.channels[ch].is_room() && self.member_of(b, ch).is_some() {
                 return true;
             }

@@ -5,7 +5,7 @@ use crate::id::{AccountId, ChannelId, Handle, MsgId, Seq};
 use crate::irc::mode::RoomModes;
 use crate::name::{KEY_MAX, MASK_MAX, Nick, RoomName};
 use crate::store::{Kind, Marker, MemberFlags, Reason};
-use crate::tables::{self, List, NIL, linked};
+use crate::tables::{self, Count, List, Short, Time, linked};
 use crate::text::Text;
 use crate::time::Instant;
 
@@ -34,9 +34,9 @@ pub struct Channel {
     pub(super) id: ChannelId,
     pub(super) shape: Shape,
     /// Published entries: the newest's place and time, and the oldest the store keeps.
-    pub(super) last: Seq,
-    pub(super) last_time: u64,
-    pub(super) first: Seq,
+    pub(super) last: Count,
+    pub(super) last_time: Time,
+    pub(super) first: Count,
     /// Changes with every join, part and change of a flag, so that a page of members read before is known to be stale.
     pub(super) roster: u32,
     /// A pending change of modes or bans: later entries wait for it.
@@ -70,9 +70,9 @@ impl Default for Channel {
                 accounts: [AccountId::NONE; 2],
                 names: [Nick::default(); 2],
             },
-            last: Seq(0),
-            last_time: 0,
-            first: Seq(1),
+            last: Count::ZERO,
+            last_time: Time::ZERO,
+            first: Seq(1).into(),
             roster: 0,
             held: false,
             joining: 0,
@@ -116,11 +116,11 @@ impl Channel {
 
 /// Membership of an account that is online (or whose markers are still to be written).
 pub struct Member {
-    pub(super) account: u32,
-    pub(super) channel: u32,
+    pub(super) account: Short,
+    pub(super) channel: Short,
     pub(super) flags: MemberFlags,
-    pub(super) read: Marker,
-    pub(super) delivered: Seq,
+    pub(super) read: (Count, Time),
+    pub(super) delivered: Count,
     /// Its markers are known (a direct chat's membership can be made before they are read).
     pub(super) known: bool,
     /// Stored values differ.
@@ -143,11 +143,11 @@ linked!(Member {
 impl Default for Member {
     fn default() -> Self {
         Self {
-            account: NIL,
-            channel: NIL,
+            account: Short::NIL,
+            channel: Short::NIL,
             flags: MemberFlags::empty(),
-            read: Marker::default(),
-            delivered: Seq(0),
+            read: (Count::ZERO, Time::ZERO),
+            delivered: Count::ZERO,
             known: false,
             unsaved: false,
             saving: false,
@@ -159,22 +159,36 @@ impl Default for Member {
     }
 }
 
+impl Member {
+    /// How far its account has read.
+    pub(super) fn read(&self) -> Marker {
+        Marker {
+            seq: self.read.0.seq(),
+            time: self.read.1.get(),
+        }
+    }
+
+    pub(super) fn set_read(&mut self, read: Marker) {
+        self.read = (read.seq.into(), Time::new(read.time));
+    }
+}
+
 /// A connection's cursor into a channel.
 pub struct Attachment {
-    pub(super) conn: u32,
-    pub(super) channel: u32,
-    pub(super) member: u32,
+    pub(super) conn: Short,
+    pub(super) channel: Short,
+    pub(super) member: Short,
     pub(super) cursor: Cursor,
     /// Newest place sent.
-    pub(super) seen: Seq,
+    pub(super) seen: Count,
     /// Newest place of an entry of this very connection; replies wait until it is sent.
-    pub(super) own: Seq,
+    pub(super) own: Count,
     /// Something was missed: say so when the room is introduced again.
     pub(super) gap: bool,
-    /// The account has left: to be taken away once this place is sent.
-    pub(super) until: Option<Seq>,
+    /// The account has left: to be taken away once this place is sent. 0: it has not.
+    pub(super) until: Count,
     /// It joined again at this place before its leaving was sent: to be introduced then. 0: it did not.
-    pub(super) again: Seq,
+    pub(super) again: Count,
     pub(super) in_conn: tables::Link,
     pub(super) in_channel: tables::Link,
     pub(super) dirty: tables::Link,
@@ -191,20 +205,26 @@ linked!(Attachment {
 impl Default for Attachment {
     fn default() -> Self {
         Self {
-            conn: NIL,
-            channel: NIL,
-            member: NIL,
-            cursor: Cursor::default(),
-            seen: Seq(0),
-            own: Seq(0),
+            conn: Short::NIL,
+            channel: Short::NIL,
+            member: Short::NIL,
+            cursor: Cursor::NONE,
+            seen: Count::ZERO,
+            own: Count::ZERO,
             gap: false,
-            until: None,
-            again: Seq(0),
+            until: Count::ZERO,
+            again: Count::ZERO,
             in_conn: tables::Link::default(),
             in_channel: tables::Link::default(),
             dirty: tables::Link::default(),
             intro: tables::Link::default(),
         }
+    }
+}
+
+impl Attachment {
+    pub(super) fn until(&self) -> Option<Seq> {
+        Some(self.until.seq()).filter(|until| !until.is_none())
     }
 }
 

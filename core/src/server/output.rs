@@ -11,7 +11,7 @@ use crate::history::{Extra, TagSet, render};
 use crate::id::Seq;
 use crate::irc::caps::Caps;
 use crate::store::{AccountFlags, Kind};
-use crate::tables::NIL;
+use crate::tables::{Count, NIL};
 
 /// Sources a single `transmit` draws from at most.
 const SOURCES: usize = 24;
@@ -276,7 +276,11 @@ impl Server<'_> {
         while let Some(t) = self.conns[c].members_of.dirty.front() {
             let (ch, before, seen) = {
                 let attachment = &self.attachments[t];
-                (attachment.channel, attachment.cursor, attachment.seen)
+                (
+                    attachment.channel.get(),
+                    attachment.cursor,
+                    attachment.seen.seq(),
+                )
             };
             let introducing =
                 self.attachments[t].intro.is_linked() || self.conns[c].job.introduces(t);
@@ -336,10 +340,10 @@ impl Server<'_> {
     /// Moves what a cursor has seen, and with it what replies wait for.
     pub(super) fn set_seen(&mut self, t: u32, seen: Seq) {
         let attachment = &mut self.attachments[t];
-        let owed = attachment.own > attachment.seen;
-        attachment.seen = seen;
-        let owes = attachment.own > attachment.seen;
-        let owed_count = &mut self.conns[attachment.conn].owed;
+        let owed = attachment.own.seq() > attachment.seen.seq();
+        attachment.seen = seen.into();
+        let owes = attachment.own.seq() > attachment.seen.seq();
+        let owed_count = &mut self.conns[attachment.conn.get()].owed;
         match (owed, owes) {
             (true, false) => *owed_count = owed_count.saturating_sub(1),
             (false, true) => *owed_count += 1,
@@ -349,12 +353,18 @@ impl Server<'_> {
 
     /// A reader was lapped: it is told, and the room introduced again; what the ring still has follows.
     fn mark_gap(&mut self, t: u32) {
-        let (c, ch) = (self.attachments[t].conn, self.attachments[t].channel);
+        let (c, ch) = (
+            self.attachments[t].conn.get(),
+            self.attachments[t].channel.get(),
+        );
         let kept = self
             .history
             .first_seq(ch)
-            .unwrap_or(Seq(self.channels[ch].last.0 + 1));
-        if self.attachments[t].until.is_some_and(|until| until < kept) {
+            .unwrap_or(Seq(self.channels[ch].last.seq().0 + 1));
+        if self.attachments[t]
+            .until()
+            .is_some_and(|until| until < kept)
+        {
             // It has left (or was removed) somewhere in what it missed: that is all there is to say.
             return self.leave_unseen(t);
         }
@@ -371,9 +381,12 @@ impl Server<'_> {
 
     /// Takes away the cursor of who has left, when the entry that says so is no longer in memory.
     fn leave_unseen(&mut self, t: u32) {
-        let (c, m) = (self.attachments[t].conn, self.attachments[t].member);
-        let room = self.room_name(self.attachments[t].channel);
-        let again = self.attachments[t].again;
+        let (c, m) = (
+            self.attachments[t].conn.get(),
+            self.attachments[t].member.get(),
+        );
+        let room = self.room_name(self.attachments[t].channel.get());
+        let again = self.attachments[t].again.seq();
         if again.is_none() {
             self.detach(t);
             if self.attachments_of_member(m) == 0 {
@@ -436,21 +449,21 @@ impl Server<'_> {
         let (ch, m, seen, until) = {
             let attachment = &self.attachments[t];
             (
-                attachment.channel,
-                attachment.member,
-                attachment.seen,
-                attachment.until,
+                attachment.channel.get(),
+                attachment.member.get(),
+                attachment.seen.seq(),
+                attachment.until(),
             )
         };
         // What was passed behind the own leaving was not shown.
         let shown = until.map_or(seen, |until| seen.min(until));
         self.drop_echoes(c, ch, shown, false);
-        if !self.fetches_history(c) && self.members[m].delivered < seen {
-            self.members[m].delivered = seen;
+        if !self.fetches_history(c) && self.members[m].delivered.seq() < seen {
+            self.members[m].delivered = seen.into();
             self.touch_member(m);
         }
         if until.is_some_and(|until| seen >= until) {
-            let again = self.attachments[t].again;
+            let again = self.attachments[t].again.seq();
             if !again.is_none() {
                 self.come_back(t, again);
                 return;
@@ -464,12 +477,15 @@ impl Server<'_> {
 
     /// The leaving is sent, and the account has joined again at that place since: its entries go on from there.
     fn come_back(&mut self, t: u32, again: Seq) {
-        let (c, ch) = (self.attachments[t].conn, self.attachments[t].channel);
+        let (c, ch) = (
+            self.attachments[t].conn.get(),
+            self.attachments[t].channel.get(),
+        );
         let next = self.history.find(ch, Seq(again.0 + 1));
         self.attachments[t].gap |= next.is_none();
         self.attachments[t].cursor = next.unwrap_or_else(|| self.history.tail(ch));
-        self.attachments[t].until = None;
-        self.attachments[t].again = Seq::NONE;
+        self.attachments[t].until = Count::ZERO;
+        self.attachments[t].again = Count::ZERO;
         self.drop_echoes(c, ch, again, true);
         self.set_seen(t, again);
         self.conns[c]
@@ -482,9 +498,11 @@ impl Server<'_> {
 
     fn attachments_of_member(&self, m: u32) -> usize {
         let mut count = 0;
-        let mut next = self.channels[self.members[m].channel].attachments.front();
+        let mut next = self.channels[self.members[m].channel.get()]
+            .attachments
+            .front();
         while let Some(t) = next {
-            count += usize::from(self.attachments[t].member == m);
+            count += usize::from(self.attachments[t].member.get() == m);
             next = crate::tables::List::<1>::next(&self.attachments, t);
         }
         count
@@ -646,10 +664,10 @@ impl Server<'_> {
         let (ch, mut cursor, seen, until) = {
             let attachment = &self.attachments[t];
             (
-                attachment.channel,
+                attachment.channel.get(),
                 attachment.cursor,
-                attachment.seen,
-                attachment.until,
+                attachment.seen.seq(),
+                attachment.until(),
             )
         };
         let (mut last, mut used, mut full) = (seen, 0, false);

@@ -46,11 +46,11 @@ impl Server<'_> {
         self.by_stamp.push_back(&mut self.accounts, a);
         let mut next = self.accounts[a].members.front();
         while let Some(m) = next {
-            let ch = self.members[m].channel;
+            let ch = self.members[m].channel.get();
             if self.channels[ch].is_room() {
                 let mut reader = self.channels[ch].attachments.front();
                 while let Some(t) = reader {
-                    let c = self.attachments[t].conn;
+                    let c = self.attachments[t].conn.get();
                     if self.conns[c].caps.contains(cap) {
                         self.conns[c].presence_dirty = true;
                         self.wake(c);

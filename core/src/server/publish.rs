@@ -9,14 +9,14 @@ use crate::id::{AccountId, Seq};
 use crate::irc::caps::Caps;
 use crate::name::{Nick, RoomName};
 use crate::store::{AccountFlags, Entry, Kind, MemberFlags, MemberRecord};
-use crate::tables::List;
+use crate::tables::{Count, List, Time};
 use crate::text::Text;
 
 impl Server<'_> {
     /// Publishes what the store has given the next places. Places are contiguous, so what is missing before an entry is known to come.
     pub(super) fn publish_in_order(&mut self, ch: u32) {
         loop {
-            let wanted = Seq(self.channels[ch].last.0 + 1);
+            let wanted = Seq(self.channels[ch].last.seq().0 + 1);
             let mut next = self.channels[ch].appends.front();
             let mut found = None;
             while let Some(n) = next {
@@ -57,7 +57,7 @@ impl Server<'_> {
         let Some(lowest) = lowest else { return false };
         let before = Seq(lowest.0.saturating_sub(1));
         self.history.open(ch, before);
-        self.channels[ch].last = before;
+        self.channels[ch].last = before.into();
         true
     }
 
@@ -75,12 +75,11 @@ impl Server<'_> {
         let sender = self.appends[n].sender;
         let conn = conn.and_then(|handle| self.conns.resolve(handle));
 
-        self.channels[ch].last = seq;
-        self.channels[ch].last_time = time;
+        self.channels[ch].last = seq.into();
+        self.channels[ch].last_time = Time::new(time);
         let keep = u64::from(self.config.history);
-        self.channels[ch].first = self.channels[ch]
-            .first
-            .max(Seq((seq.0 + 1).saturating_sub(keep).max(1)));
+        let first = Seq((seq.0 + 1).saturating_sub(keep).max(1));
+        self.channels[ch].first = self.channels[ch].first.seq().max(first).into();
 
         let bodies = self.bodies.lend();
         let start = body as usize * self.bodies.size();
@@ -174,8 +173,8 @@ impl Server<'_> {
         let (sender, nick) = (account.id, account.name);
         let guest = account.flags.contains(AccountFlags::GUEST);
         let entry = Entry {
-            seq: self.channels[ch].last,
-            time: unix.max(self.channels[ch].last_time),
+            seq: self.channels[ch].last.seq(),
+            time: unix.max(self.channels[ch].last_time.get()),
             msgid,
             kind: Kind::Tagmsg,
             sender,
@@ -185,7 +184,7 @@ impl Server<'_> {
             text: "",
         };
         if let Some(cursor) = self.push_entry(ch, &entry, guest, true) {
-            self.attach_direct(ch, cursor, self.channels[ch].last);
+            self.attach_direct(ch, cursor, self.channels[ch].last.seq());
             self.flag_channel(ch);
         }
     }
@@ -198,7 +197,7 @@ impl Server<'_> {
         let mut next = self.channels[ch].attachments.front();
         while let Some(t) = next {
             next = List::<1>::next(&self.attachments, t);
-            let c = self.attachments[t].conn;
+            let c = self.attachments[t].conn.get();
             self.conns[c]
                 .members_of
                 .dirty
@@ -213,15 +212,15 @@ impl Server<'_> {
         if let Some(t) = self.attachment_of(c, ch) {
             if self.attachments[t].intro.is_linked()
                 || self.conns[c].job.introduces(t)
-                || self.attachments[t].until.is_some()
+                || self.attachments[t].until().is_some()
             {
                 // It comes after the introduction, for which nothing must wait.
                 return;
             }
             let attachment = &mut self.attachments[t];
-            let owed_before = attachment.own > attachment.seen;
-            attachment.own = attachment.own.max(seq);
-            if !owed_before && attachment.own > attachment.seen {
+            let owed_before = attachment.own.seq() > attachment.seen.seq();
+            attachment.own = (attachment.own.seq().max(seq)).into();
+            if !owed_before && attachment.own.seq() > attachment.seen.seq() {
                 self.conns[c].owed += 1;
             }
         }
@@ -255,7 +254,7 @@ impl Server<'_> {
                     .account_by_id(sender)
                     .map(|a| self.accounts[a].name)
                     .unwrap_or_default();
-                let time = self.channels[ch].last_time;
+                let time = self.channels[ch].last_time.get();
                 self.remove_ban(ch, &mask);
                 self.install_ban(ch, &mask, &by, time);
             }
@@ -291,7 +290,7 @@ impl Server<'_> {
                         };
                         match self.install_member(a, ch, &record) {
                             Some(m) => {
-                                self.members[m].delivered = seq;
+                                self.members[m].delivered = seq.into();
                                 self.attach_devices(m);
                             }
                             None => self.close_account(
@@ -302,7 +301,8 @@ impl Server<'_> {
                     }
                     (Some(m), Kind::Join) => {
                         self.members[m].flags = flags;
-                        self.members[m].delivered = self.members[m].delivered.max(seq);
+                        self.members[m].delivered =
+                            (self.members[m].delivered.seq().max(seq)).into();
                         self.stay_after_all(m, seq);
                         self.attach_devices(m);
                     }
@@ -327,16 +327,18 @@ impl Server<'_> {
 
     /// A membership ends: cursors stay until the entry that ends it is sent.
     pub(super) fn leave(&mut self, m: u32, seq: Seq) {
-        let ch = self.members[m].channel;
+        let ch = self.members[m].channel.get();
         self.members[m].flags = MemberFlags::empty();
         let mut waiting = false;
         let mut next = self.channels[ch].attachments.front();
         while let Some(t) = next {
             next = List::<1>::next(&self.attachments, t);
-            if self.attachments[t].member == m {
+            if self.attachments[t].member.get() == m {
                 // The first leaving that is not yet sent counts.
-                self.attachments[t].until.get_or_insert(seq);
-                self.attachments[t].again = Seq::NONE;
+                if self.attachments[t].until().is_none() {
+                    self.attachments[t].until = seq.into();
+                }
+                self.attachments[t].again = Count::ZERO;
                 waiting = true;
             }
         }
@@ -347,12 +349,12 @@ impl Server<'_> {
 
     /// Joined again before the own leaving was sent everywhere: what is said in between is not for it.
     pub(super) fn stay_after_all(&mut self, m: u32, seq: Seq) {
-        let ch = self.members[m].channel;
+        let ch = self.members[m].channel.get();
         let mut next = self.channels[ch].attachments.front();
         while let Some(t) = next {
             next = List::<1>::next(&self.attachments, t);
-            if self.attachments[t].member == m && self.attachments[t].until.is_some() {
-                self.attachments[t].again = seq;
+            if self.attachments[t].member.get() == m && self.attachments[t].until().is_some() {
+                self.attachments[t].again = seq.into();
             }
         }
     }

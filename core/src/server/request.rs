@@ -260,10 +260,10 @@ impl Server<'_> {
                 let m = self.members.resolve(*member).unwrap_or(0);
                 let member = &self.members[m];
                 Operation::PutMarker {
-                    channel: self.channels[member.channel].id,
-                    account: self.accounts[member.account].id,
-                    read: member.read,
-                    delivered: member.delivered,
+                    channel: self.channels[member.channel.get()].id,
+                    account: self.accounts[member.account.get()].id,
+                    read: member.read(),
+                    delivered: member.delivered.seq(),
                 }
             }
             What::Page { conn, .. } => self.page_operation(self.conns.resolve(*conn).unwrap_or(0)),
@@ -594,10 +594,10 @@ impl Server<'_> {
         {
             // A direct chat's membership made in a hurry learns its markers.
             let member = &mut self.members[m];
-            if record.read.seq > member.read.seq {
-                member.read = record.read;
+            if record.read.seq > member.read().seq {
+                member.set_read(record.read);
             }
-            member.delivered = member.delivered.max(record.delivered);
+            member.delivered = (member.delivered.seq().max(record.delivered)).into();
         }
     }
 

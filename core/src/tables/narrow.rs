@@ -7,6 +7,7 @@ mod width {
     pub type Generation = u16;
     pub const COUNT: usize = 5;
     pub const TIME: usize = 6;
+    pub const OFFSET: usize = 2;
 }
 
 #[cfg(not(feature = "small"))]
@@ -15,7 +16,10 @@ mod width {
     pub type Generation = u32;
     pub const COUNT: usize = 8;
     pub const TIME: usize = 8;
+    pub const OFFSET: usize = 4;
 }
+
+use crate::id::Seq;
 
 /// How often a slot was used, modulo its width.
 pub(crate) type Generation = width::Generation;
@@ -36,6 +40,7 @@ impl Short {
     }
 
     #[inline]
+    #[allow(clippy::unnecessary_cast, reason = "of the narrow width it is one")]
     pub(crate) const fn get(self) -> u32 {
         // The two highest numbers stay the two highest.
         (self.0.wrapping_add(2) as u32).wrapping_sub(2)
@@ -56,6 +61,8 @@ pub(crate) struct Packed<const N: usize>([u8; N]);
 pub(crate) type Count = Packed<{ width::COUNT }>;
 /// Unix time in milliseconds.
 pub(crate) type Time = Packed<{ width::TIME }>;
+/// Places in a block of bytes.
+pub(crate) type Offset = Packed<{ width::OFFSET }>;
 
 impl<const N: usize> Packed<N> {
     pub(crate) const ZERO: Self = Self([0; N]);
@@ -75,6 +82,20 @@ impl<const N: usize> Packed<N> {
         let mut bytes = [0; 8];
         bytes[..N].copy_from_slice(&self.0);
         u64::from_le_bytes(bytes)
+    }
+}
+
+impl Count {
+    /// As a place in a channel.
+    #[inline]
+    pub(crate) fn seq(self) -> Seq {
+        Seq(self.get())
+    }
+}
+
+impl From<Seq> for Count {
+    fn from(seq: Seq) -> Self {
+        Self::new(seq.0)
     }
 }
 

@@ -183,7 +183,7 @@ impl Server<'_> {
         while let Some(m) = next {
             let member = &self.members[m];
             count += usize::from(
-                self.channels[member.channel].is_room()
+                self.channels[member.channel.get()].is_room()
                     && member.flags.contains(MemberFlags::JOINED),
             );
             next = List::<0>::next(&self.members, m);

@@ -104,7 +104,7 @@ impl Server<'_> {
             selector,
             limit,
             events,
-            last: self.channels[ch].last,
+            last: self.channels[ch].last.seq(),
         };
         let mut job = Job::new(Task::History {
             channel: ch,
@@ -113,7 +113,7 @@ impl Server<'_> {
         });
         // Memory may still hold what the configured limit has ended: pages begin after that, or the client would take an empty one for
         // the end.
-        let (complete, first) = (self.is_complete(ch), self.channels[ch].first);
+        let (complete, first) = (self.is_complete(ch), self.channels[ch].first.seq());
         let mut covered = self.history.select(ch, &select, complete);
         if let Covered::Page(Some((_, last))) = covered
             && last < first
@@ -218,13 +218,13 @@ impl Server<'_> {
             }
         };
         let Some(bound) = m.param(1) else {
-            let time = self.members[member].read.time;
+            let time = self.members[member].read().time;
             self.tell_marker(c, ch, time);
             return Flow::Done;
         };
         match self.conns[c].memo {
             Memo::Done => {
-                let time = self.members[member].read.time;
+                let time = self.members[member].read().time;
                 let mut next = self.accounts[a].conns.front();
                 while let Some(d) = next {
                     next = crate::tables::List::<3>::next(&self.conns, d);
@@ -263,24 +263,24 @@ impl Server<'_> {
             return Flow::Done;
         };
         // Clamped to the newest there is; and never back.
-        let time = time.min(self.channels[ch].last_time);
-        if time <= self.members[member].read.time {
-            let time = self.members[member].read.time;
+        let time = time.min(self.channels[ch].last_time.get());
+        if time <= self.members[member].read().time {
+            let time = self.members[member].read().time;
             self.tell_marker(c, ch, time);
             return Flow::Done;
         }
         let seq = self.place_at(ch, time);
         let handle = self.members.handle(member);
-        let old = self.members[member].read;
-        self.members[member].read = Marker {
+        let old = self.members[member].read();
+        self.members[member].set_read(Marker {
             seq: seq.max(old.seq),
             time,
-        };
+        });
         if self.ask(c, What::PutMarker(handle)) {
             self.members[member].unsaved = true;
             self.members[member].saving = true;
         } else {
-            self.members[member].read = old;
+            self.members[member].set_read(old);
         }
         Flow::Wait
     }
@@ -319,7 +319,7 @@ impl Server<'_> {
     /// The place of the newest entry not after that time, as far as memory knows: what is older counts as read.
     fn place_at(&self, ch: u32, time: u64) -> Seq {
         let mut cursor = self.history.head(ch);
-        let mut oldest = Seq(self.channels[ch].last.0 + 1);
+        let mut oldest = Seq(self.channels[ch].last.seq().0 + 1);
         while let Some((view, before)) = self.history.read_back(ch, cursor) {
             if !view.is_transient() {
                 if view.time <= time {
@@ -329,10 +329,13 @@ impl Server<'_> {
             }
             cursor = before;
         }
-        if time >= self.channels[ch].last_time {
-            self.channels[ch].last
+        if time >= self.channels[ch].last_time.get() {
+            self.channels[ch].last.seq()
         } else {
-            Seq(oldest.0.saturating_sub(1).min(self.channels[ch].last.0))
+            Seq(oldest
+                .0
+                .saturating_sub(1)
+                .min(self.channels[ch].last.seq().0))
         }
     }
 

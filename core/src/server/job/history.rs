@@ -113,7 +113,7 @@ impl Server<'_> {
                 selector,
                 limit,
                 events,
-                last: self.channels[ch].last,
+                last: self.channels[ch].last.seq(),
             };
         }
         Operation::ReadHistory {
@@ -277,9 +277,10 @@ impl Server<'_> {
     /// Whether memory holds a channel's first kept entry.
     pub(in super::super) fn is_complete(&self, ch: u32) -> bool {
         match self.history.first_seq(ch) {
-            Some(first) => first <= self.channels[ch].first,
+            Some(first) => first <= self.channels[ch].first.seq(),
             None => {
-                self.channels[ch].last.0 == 0 || self.channels[ch].first > self.channels[ch].last
+                self.channels[ch].last.seq().0 == 0
+                    || self.channels[ch].first.seq() > self.channels[ch].last.seq()
             }
         }
     }

@@ -51,15 +51,15 @@ impl Server<'_> {
             return;
         };
         self.attachments[t].gap = false;
-        let ch = self.attachments[t].channel;
+        let ch = self.attachments[t].channel.get();
         if !self.fetches_history(c) {
-            let m = self.attachments[t].member;
+            let m = self.attachments[t].member.get();
             let told = self.conns[c].job.last;
-            if self.members[m].delivered < told {
-                self.members[m].delivered = told;
+            if self.members[m].delivered.seq() < told {
+                self.members[m].delivered = told.into();
                 self.touch_member(m);
             }
-            if self.attachments[t].seen < told {
+            if self.attachments[t].seen.seq() < told {
                 // Should it be lapped again before its next entry, nothing is told twice. What is told from history bears no label.
                 self.drop_echoes(c, ch, told, true);
                 self.set_seen(t, told);
@@ -116,15 +116,15 @@ impl Server<'_> {
             let kept = self
                 .history
                 .first_seq(ch)
-                .map_or(self.channels[ch].last, |first| {
+                .map_or(self.channels[ch].last.seq(), |first| {
                     Seq(first.0.saturating_sub(1))
                 });
-            return (Seq(attachment.seen.0 + 1), kept);
+            return (Seq(attachment.seen.seq().0 + 1), kept);
         }
-        let member = &self.members[attachment.member];
+        let member = &self.members[attachment.member.get()];
         (
-            Seq(member.delivered.max(member.read.seq).0 + 1),
-            attachment.seen,
+            Seq(member.delivered.seq().max(member.read().seq).0 + 1),
+            attachment.seen.seq(),
         )
     }
 
@@ -132,7 +132,7 @@ impl Server<'_> {
         let Some(t) = self.attachments.resolve(handle) else {
             return Step::Done;
         };
-        let ch = self.attachments[t].channel;
+        let ch = self.attachments[t].channel.get();
         let caps = self.conns[c].caps;
         let (server, nick) = (self.config.server_name, self.nick_of(c));
         let room = self.is_room(ch);
@@ -202,7 +202,7 @@ impl Server<'_> {
                 }
             },
             MARKER if room && caps.contains(Caps::READ_MARKER) => {
-                let time = self.members[self.attachments[t].member].read.time;
+                let time = self.members[self.attachments[t].member.get()].read().time;
                 let step = self.marker_line(c, ch, time, out);
                 if matches!(step, Step::Line(_)) {
                     job.go_to(NAMES);

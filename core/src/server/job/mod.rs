@@ -318,7 +318,7 @@ impl Server<'_> {
                 let ch = self
                     .attachments
                     .resolve(handle)
-                    .map_or(0, |t| self.attachments[t].channel);
+                    .map_or(0, |t| self.attachments[t].channel.get());
                 self.intro_operation(c, ch, job, members(ch))
             }
             Task::Names { channel } | Task::WhoRoom { channel, .. } => members(channel),

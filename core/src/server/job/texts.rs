@@ -266,12 +266,13 @@ impl Server<'_> {
                 let mut next = self.nth_member(a, n);
                 while let Some(m) = next {
                     let member = &self.members[m];
-                    let channel = &self.channels[member.channel];
+                    let channel = &self.channels[member.channel.get()];
                     if let Shape::Room {
                         name: room, modes, ..
                     } = &channel.shape
                         && member.flags.contains(MemberFlags::JOINED)
-                        && (!modes.contains(RoomModes::SECRET) || self.is_in(c, member.channel))
+                        && (!modes.contains(RoomModes::SECRET)
+                            || self.is_in(c, member.channel.get()))
                     {
                         let before = rooms.len();
                         let gap = if before > 0 { " " } else { "" };

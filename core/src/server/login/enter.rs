@@ -53,7 +53,7 @@ impl Server<'_> {
                 let mut next = self.accounts[a].members.front();
                 while let Some(m) = next {
                     next = List::<0>::next(&self.members, m);
-                    let room = self.channels[self.members[m].channel].is_room();
+                    let room = self.channels[self.members[m].channel.get()].is_room();
                     if room && self.members[m].flags.contains(MemberFlags::JOINED) {
                         match self.attach(c, m, None) {
                             Some(t) => self.introduce(t),
