@@ -35,6 +35,15 @@ pub enum Operation<'a> {
     /// Write the server's own settings. Answer: `Done`.
     PutSettings(Settings),
 
+    /// Keep an owner's value of a setting, in place of an earlier one; whoever starts the server gives it back with
+    /// [`Config::restore`](crate::config::Config::restore). Answer: `Done`.
+    PutConfig {
+        /// Name of the setting, at most 32 bytes.
+        name: &'a str,
+        /// Its value, at most [`VALUE_MAX`](crate::config::VALUE_MAX) bytes.
+        value: &'a str,
+    },
+
     /// Answer: `Account`.
     FindAccount {
         /// Folded name.

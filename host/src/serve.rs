@@ -38,12 +38,18 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     listeners.push(Listener::control(knocks).map_err(|error| unwatchable(&error))?);
 
     let wakes = Arc::new(Wakes::default());
+    let changed = database
+        .config()
+        .map_err(|error| Failure::new(error.to_string()))?;
+    let mut config = settings.file.config();
+    for (name, value) in &changed {
+        config.restore(name, value);
+    }
     let store = start_store(database, &wakes)?;
     stop_on_signals(&wakes)?;
     let capacities = settings.file.capacities(connections + OPERATORS);
     let mut memory = Owned::new(&capacities);
-    let server =
-        Server::new(settings.file.config(), memory.borrow(), seed()?).map_err(too_small)?;
+    let server = Server::new(config, memory.borrow(), seed()?).map_err(too_small)?;
     let driver = Driver::new(server, &capacities, store, wakes, listeners);
 
     for address in &addresses {

@@ -295,11 +295,11 @@ pub fn toml(config: &Config<'_>) -> String {
     let registration = match config.registration {
         Registration::Open => "\"open\"".to_owned(),
         Registration::Closed => "\"closed\"".to_owned(),
-        Registration::Invite(code) => format!("\"invite\"\ninvite-code = {code:?}"),
+        Registration::Invite(code) => format!("\"invite\"\ninvite-code = {:?}", &*code),
     };
     format!(
         "[server]\nname = {:?}\nnetwork = {:?}\nmotd = {:?}\n\
-         [accounts]\nregistration = {registration}\nguests = {}\nraw-passwords = {}\niterations = {}\nderive-budget = {}\n\
+         [accounts]\nregistration = {registration}\nguests = {}\nraw-passwords = {:?}\niterations = {}\nderive-budget = {}\n\
          [history]\nmessages = {}\nreplay = {}\npage = {}\n\
          [limits]\nrooms-per-account = {}\nbans-per-room = {}\nwatches-per-connection = {}\n\
          connections-per-address = {}\npending-per-connection = {}\n\
@@ -308,7 +308,7 @@ pub fn toml(config: &Config<'_>) -> String {
         config.network,
         config.motd,
         config.guests,
-        !config.no_raw_passwords,
+        config.raw_passwords.word(),
         config.iterations,
         config.derive_budget,
         config.history,

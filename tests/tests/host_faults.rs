@@ -438,6 +438,18 @@ fn accounts_from_the_command_line() {
 }
 
 #[test]
+fn what_the_file_says_cannot_be_changed_over_irc() {
+    let mut world = started();
+    let mut ann = as_world(&mut world).register("ann");
+    ann.send("CONFIG SET history.page 5");
+    let refused = ann.expect_command("FAIL");
+    assert!(
+        refused.raw.contains("CONFIG FIXED history.page"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn the_log_tells_no_secrets() {
     let mut world = HostWorld::new();
     world.configure(&CONFIG);

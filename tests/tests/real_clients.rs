@@ -33,6 +33,9 @@ impl Person {
             address: format!("{}/{}", irc.ip(), irc.port()),
         };
         let t = &person.terminal;
+        // Lines typed as fast as here it takes for pasted, and asks.
+        t.enter("/set weechat.look.paste_max_lines -1");
+        t.wait_for("paste_max_lines = -1");
         // As in the README.
         t.enter(&format!(
             "/server add soqet {} -notls -nicks={name}",

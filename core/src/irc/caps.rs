@@ -89,11 +89,11 @@ const NAMES: [&str; 24] = [
 
 /// What the values of capabilities depend on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Policy<'a> {
+pub struct Policy {
     /// Whether this connection may send a raw password (SASL PLAIN, REGISTER): TLS and loopback.
     pub raw_passwords: bool,
     /// Who may register.
-    pub registration: Registration<'a>,
+    pub registration: Registration,
     /// PBKDF2 rounds a new verifier must have.
     pub iterations: u32,
 }
@@ -124,7 +124,7 @@ impl Caps {
 
     /// What a connection is offered. `draft/account-registration` invites clients to send the raw password, so where that is
     /// forbidden or nobody may register it is not offered; `soqet/verifier` then still tells who knows it what is possible.
-    pub fn offered(policy: &Policy<'_>) -> Self {
+    pub fn offered(policy: &Policy) -> Self {
         let mut caps = Self::all();
         if !policy.raw_passwords || matches!(policy.registration, Registration::Closed) {
             caps.remove(Self::ACCOUNT_REGISTRATION);
@@ -139,7 +139,7 @@ impl Caps {
 
     /// Writes a single capability as CAP LS 302 and CAP NEW show it: `name` or `name=value`. Older versions of CAP and all
     /// other subcommands show [`Self::name`].
-    pub fn write_with_value(self, policy: &Policy<'_>, out: &mut impl fmt::Write) -> fmt::Result {
+    pub fn write_with_value(self, policy: &Policy, out: &mut impl fmt::Write) -> fmt::Result {
         out.write_str(self.name())?;
         match self {
             Self::SASL if policy.raw_passwords => out.write_str("=SCRAM-SHA-256,PLAIN"),
@@ -196,13 +196,13 @@ pub fn parse_request(list: &str) -> impl Iterator<Item = Request<'_>> {
 mod tests {
     use super::*;
 
-    const TLS: Policy<'_> = Policy {
+    const TLS: Policy = Policy {
         raw_passwords: true,
         registration: Registration::Open,
         iterations: 10_000,
     };
 
-    fn shown(policy: &Policy<'_>) -> Vec<String> {
+    fn shown(policy: &Policy) -> Vec<String> {
         let shown = |cap: Caps| {
             let mut out = String::new();
             cap.write_with_value(policy, &mut out).unwrap();
@@ -242,7 +242,7 @@ mod tests {
         }
         let plain = shown(&Policy {
             raw_passwords: false,
-            registration: Registration::Invite("secret"),
+            registration: Registration::Invite(crate::text::Text::truncated("secret")),
             ..TLS
         });
         assert!(plain.iter().any(|c| c == "sasl=SCRAM-SHA-256"));

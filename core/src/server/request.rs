@@ -5,6 +5,7 @@ use super::channel::Shape;
 use super::conn::Memo;
 use super::job;
 use super::login::Progress;
+use crate::config::{Setting, VALUE_MAX};
 use crate::id::{AccountId, ChannelId, Handle, Ticket, TicketKind};
 use crate::name::{DISPLAY_MAX, Nick, RoomName, TITLES_MAX};
 use crate::store::{
@@ -52,6 +53,7 @@ pub(super) enum What {
     },
     FindMember(ChannelId, AccountId),
     PutMarker(Handle),
+    PutConfig(Setting, Text<VALUE_MAX>),
     /// A page (into that staging block), or bounds, for the job of a connection.
     Page {
         conn: Handle,
@@ -266,6 +268,10 @@ impl Server<'_> {
                     delivered: member.delivered.seq(),
                 }
             }
+            What::PutConfig(setting, value) => Operation::PutConfig {
+                name: setting.name(),
+                value,
+            },
             What::Page { conn, .. } => self.page_operation(self.conns.resolve(*conn).unwrap_or(0)),
             What::Unread { conn } => {
                 let c = self.conns.resolve(*conn).unwrap_or(0);
@@ -406,6 +412,11 @@ impl Server<'_> {
                     },
                 };
                 self.memo_for_waiters(r, memo);
+            }
+            (What::PutConfig(setting, value), Outcome::Done) => {
+                // Allowed when it was asked for, so it is now.
+                let _ = self.config.change(setting, &value);
+                self.memo_for_waiters(r, Memo::Done);
             }
             (What::PutMarker(member), outcome) => {
                 let stored = matches!(outcome, Outcome::Done);

@@ -65,6 +65,10 @@ fn map<'b>(operation: &Operation<'_>, f: &mut impl FnMut(&str) -> &'b str) -> Op
     match *operation {
         O::LoadSettings => O::LoadSettings,
         O::PutSettings(settings) => O::PutSettings(settings),
+        O::PutConfig { name, value } => O::PutConfig {
+            name: f(name),
+            value: f(value),
+        },
         O::FindAccount { name } => O::FindAccount { name: f(name) },
         O::LoadAccount { account } => O::LoadAccount { account },
         O::CreateAccount(ref record) => O::CreateAccount(AccountRecord {

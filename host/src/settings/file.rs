@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use soqet_core::auth::{ITERATIONS_MAX, ITERATIONS_MIN};
-use soqet_core::config::{Config, Registration};
+use soqet_core::config::{Config, INVITE_MAX, Registration, Setting};
 use soqet_core::memory::Capacities;
+use soqet_core::text::Text;
 
-use super::value::{ListenAddresses, LogFormat, LogLevel, Number, RateSetting, Word};
+use super::value::{
+    ListenAddresses, LogFormat, LogLevel, Number, RateSetting, RawPasswordsSetting, Word,
+};
 use crate::failure::Failure;
 
 /// The whole file.
@@ -34,6 +37,9 @@ pub struct File {
     pub limits: Limits,
     /// How much room.
     pub memory: Memory,
+    /// What the file says, and an owner therefore cannot change over IRC; see [`Config::fixed`].
+    #[serde(skip)]
+    fixed: u32,
 }
 
 /// Names.
@@ -68,8 +74,8 @@ pub struct Accounts {
     invite_code: Option<Word>,
     /// Whether clients may come in without an account.
     guests: bool,
-    /// Whether passwords may be sent as they are over TLS and loopback.
-    raw_passwords: bool,
+    /// Where passwords may be sent as they are.
+    raw_passwords: RawPasswordsSetting,
     /// PBKDF2 rounds.
     iterations: Number<ITERATIONS_MIN, ITERATIONS_MAX>,
     /// PBKDF2 rounds in one go.
@@ -159,7 +165,7 @@ impl Default for Accounts {
             },
             invite_code: None,
             guests: CORE.guests,
-            raw_passwords: !CORE.no_raw_passwords,
+            raw_passwords: RawPasswordsSetting(CORE.raw_passwords),
             iterations: const { Number::new(CORE.iterations) },
             derive_budget: const { Number::new(CORE.derive_budget) },
         }
@@ -215,7 +221,20 @@ impl File {
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
-        let file: Self = toml::from_str(text).map_err(|error| explain(&error, text, path))?;
+        let mut file: Self = toml::from_str(text).map_err(|error| explain(&error, text, path))?;
+        let table: toml::Table =
+            toml::from_str(text).map_err(|error| explain(&error, text, path))?;
+        file.fixed = Setting::all()
+            .filter(|setting| is_in(&table, setting.name()))
+            .fold(0, |fixed, setting| fixed | setting.bit());
+        if let Some(code) = &file.accounts.invite_code
+            && code.as_str().len() > INVITE_MAX
+        {
+            return Err(Failure::new(format!(
+                "{}: invite-code is longer than {INVITE_MAX} bytes\nChoose a shorter one.",
+                path.display()
+            )));
+        }
         if file.accounts.registration == RegistrationSetting::Invite
             && file.accounts.invite_code.is_none()
         {
@@ -245,13 +264,15 @@ impl File {
             version: core.version,
             registration: match (self.accounts.registration, &self.accounts.invite_code) {
                 (RegistrationSetting::Open, _) => Registration::Open,
-                (RegistrationSetting::Invite, Some(code)) => Registration::Invite(code.as_str()),
+                (RegistrationSetting::Invite, Some(code)) => {
+                    Registration::Invite(Text::truncated(code.as_str()))
+                }
                 (RegistrationSetting::Invite, None) | (RegistrationSetting::Closed, _) => {
                     Registration::Closed
                 }
             },
             guests: self.accounts.guests,
-            no_raw_passwords: !self.accounts.raw_passwords,
+            raw_passwords: self.accounts.raw_passwords.0,
             iterations: self.accounts.iterations.get(),
             derive_budget: self.accounts.derive_budget.get(),
             history: self.history.messages.get(),
@@ -269,6 +290,7 @@ impl File {
             login_address_rate: self.limits.login_per_address.rate(),
             ping_ms: self.limits.ping_ms.get(),
             login_ms: self.limits.login_ms.get(),
+            fixed: self.fixed,
         }
     }
 
@@ -308,6 +330,16 @@ impl File {
         );
         sizes
     }
+}
+
+/// Whether a file says something about `section.setting`.
+fn is_in(table: &toml::Table, name: &str) -> bool {
+    name.split_once('.').is_some_and(|(section, setting)| {
+        table
+            .get(section)
+            .and_then(toml::Value::as_table)
+            .is_some_and(|section| section.contains_key(setting))
+    })
 }
 
 /// What a parser of types says, for who has never heard of types.
@@ -366,6 +398,7 @@ fn explain(error: &toml::de::Error, text: &str, path: &Path) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use soqet_core::config::RawPasswords;
 
     fn parse(text: &str) -> Result<File, String> {
         File::parse(text, Path::new("soqet.toml")).map_err(|failure| failure.to_string())
@@ -385,9 +418,16 @@ mod tests {
     fn the_documented_defaults_are_the_defaults() {
         const DOCUMENTED: &str = include_str!("../../../docs/soqet.toml");
         let file = parse(DOCUMENTED).unwrap();
+        let all_fixed = Setting::all().fold(0, |fixed, setting| fixed | setting.bit());
         assert_eq!(
             format!("{:?}", file.config()),
-            format!("{:?}", Config::DEFAULT)
+            format!(
+                "{:?}",
+                Config {
+                    fixed: all_fixed,
+                    ..Config::DEFAULT
+                }
+            )
         );
         // With the lines that are comments only because they depend on others: they are known, and have the values they would have.
         let uncommented: String = DOCUMENTED
@@ -423,7 +463,7 @@ mod tests {
             registration = "invite"
             invite-code = "sesame"
             guests = true
-            raw-passwords = false
+            raw-passwords = "never"
             iterations = 5000
             [history]
             messages = 77
@@ -441,8 +481,29 @@ mod tests {
         assert_eq!(config.server_name, "chat.example.org");
         assert_eq!(config.network, "Example");
         assert_eq!(config.motd, "Hello\nworld");
-        assert_eq!(config.registration, Registration::Invite("sesame"));
-        assert!(config.guests && config.no_raw_passwords);
+        assert_eq!(
+            config.registration,
+            Registration::Invite(Text::truncated("sesame"))
+        );
+        assert!(config.guests && config.raw_passwords == RawPasswords::Never);
+        let fixed: Vec<_> = Setting::all()
+            .filter(|setting| config.fixed & setting.bit() != 0)
+            .map(Setting::name)
+            .collect();
+        assert_eq!(
+            fixed,
+            [
+                "server.name",
+                "server.network",
+                "accounts.registration",
+                "accounts.guests",
+                "accounts.raw-passwords",
+                "accounts.iterations",
+                "history.messages",
+                "limits.flood",
+                "limits.ping-ms",
+            ]
+        );
         assert_eq!((config.iterations, config.history), (5000, 77));
         assert_eq!((config.flood.burst, config.flood.every_ms), (3, 4));
         assert_eq!(config.ping_ms, 60_000);

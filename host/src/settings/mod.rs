@@ -7,7 +7,9 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 pub use file::File;
-pub use value::{ListenAddress, LogFormat, LogLevel, Number, RateSetting, Word};
+pub use value::{
+    ListenAddress, LogFormat, LogLevel, Number, RateSetting, RawPasswordsSetting, Word,
+};
 
 use tracing::level_filters::LevelFilter;
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
-use soqet_core::config::Rate;
+use soqet_core::config::{Rate, RawPasswords};
 use tracing::level_filters::LevelFilter;
 
 /// An address and port to listen on.
@@ -226,6 +226,21 @@ impl RateSetting {
             burst: self.burst.short(),
             every_ms: self.every_ms.get(),
         }
+    }
+}
+
+/// Where passwords may be sent as they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct RawPasswordsSetting(pub RawPasswords);
+
+impl TryFrom<String> for RawPasswordsSetting {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        RawPasswords::named(&text)
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is not one of {}", RawPasswords::WORDS))
     }
 }
 

@@ -32,6 +32,15 @@ impl Reader {
         })
     }
 
+    /// The settings that owners changed.
+    pub(super) fn config(&self) -> rusqlite::Result<Vec<(String, String)>> {
+        let mut rows = self
+            .connection
+            .prepare("SELECT name, value FROM config ORDER BY name")?;
+        let rows = rows.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect()
+    }
+
     #[cfg(test)]
     pub(super) fn connection(&self) -> &Connection {
         &self.connection

@@ -33,6 +33,7 @@ pub(super) fn is_read(operation: &Operation<'_>) -> bool {
         | Operation::ReadHistory { .. }
         | Operation::ReadTargets { .. } => true,
         Operation::PutSettings(_)
+        | Operation::PutConfig { .. }
         | Operation::CreateAccount(_)
         | Operation::ChangeAccount { .. }
         | Operation::RemoveAccount { .. }

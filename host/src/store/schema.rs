@@ -9,7 +9,16 @@ pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"soQt");
 pub(super) const VERSION: i32 = STEPS.len() as i32;
 
 /// What brings a database from each version to the next. Only appended to.
-const STEPS: [&str; 1] = [TABLES];
+const STEPS: [&str; 2] = [TABLES, CONFIG];
+
+/// Version 2.
+const CONFIG: &str = "
+CREATE TABLE config (
+    -- Settings that an owner changed over IRC (CONFIG SET). What soqet.toml says counts more.
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";
 
 /// Version 1. Times are Unix milliseconds. `*_folded` columns are lower case (ASCII) and decide what is the same name.
 const TABLES: &str = "

@@ -68,6 +68,16 @@ impl Sqlite {
         })
     }
 
+    /// The settings that owners changed, by name.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn config(&self) -> Result<Vec<(String, String)>, OpenError> {
+        self.reader
+            .config()
+            .map_err(|error| OpenError::sqlite(Path::new(FILE), &error))
+    }
+
     /// Does one operation and waits for it: for admin commands on a stopped server, and tests.
     pub fn execute(&mut self, operation: &Operation<'_>) -> Answer {
         if reads::is_read(operation) {

@@ -20,6 +20,11 @@ const TRIM: u64 = 1024;
 pub(super) fn write(connection: &Connection, operation: &Operation<'_>) -> Result<Answer> {
     match *operation {
         Operation::PutSettings(ref settings) => put_settings(connection, settings),
+        Operation::PutConfig { name, value } => execute(
+            connection,
+            "INSERT INTO config (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2",
+            (name, value),
+        ),
         Operation::CreateAccount(ref record) => create_account(connection, record),
         Operation::ChangeAccount { account, change } => {
             change_account(connection, account, &change)

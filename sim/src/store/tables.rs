@@ -121,6 +121,7 @@ pub struct Commit {
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     settings: Option<Settings>,
+    config: BTreeMap<String, String>,
     accounts: BTreeMap<AccountId, Account>,
     names: BTreeMap<String, AccountId>,
     channels: BTreeMap<ChannelId, Channel>,
@@ -187,6 +188,10 @@ impl Tables {
             Work::LoadSettings => Answer::Settings(self.settings),
             Work::PutSettings(settings) => {
                 self.settings = Some(*settings);
+                Answer::Done
+            }
+            Work::PutConfig(name, value) => {
+                self.config.insert(name.clone(), value.clone());
                 Answer::Done
             }
             Work::FindAccount(name) => Answer::Account(self.account(name).cloned()),

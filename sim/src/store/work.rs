@@ -243,6 +243,7 @@ impl OwnedAppend {
 pub enum Work {
     LoadSettings,
     PutSettings(Settings),
+    PutConfig(String, String),
     FindAccount(String),
     LoadAccount(AccountId),
     CreateAccount(Account),
@@ -333,6 +334,9 @@ impl Work {
         match *operation {
             Operation::LoadSettings => Self::LoadSettings,
             Operation::PutSettings(settings) => Self::PutSettings(settings),
+            Operation::PutConfig { name, value } => {
+                Self::PutConfig(name.to_owned(), value.to_owned())
+            }
             Operation::FindAccount { name } => Self::FindAccount(name.to_owned()),
             Operation::LoadAccount { account } => Self::LoadAccount(account),
             Operation::CreateAccount(ref record) => Self::CreateAccount(Account::owned(record)),
@@ -462,7 +466,7 @@ impl Work {
     /// The lane of a write that must keep its order; `None` for reads and for what names nothing that exists yet.
     pub fn lane(&self) -> Option<Lane> {
         match *self {
-            Self::PutSettings(_) => Some(Lane::Settings),
+            Self::PutSettings(_) | Self::PutConfig(..) => Some(Lane::Settings),
             Self::ChangeAccount(account, _) | Self::RemoveAccount(account) => {
                 Some(Lane::Account(account))
             }

@@ -1,6 +1,6 @@
 //! Logging in: SCRAM, PLAIN, PASS; what fails and how; several devices; change of password; disabled and removed accounts.
 
-use soqet_core::config::Config;
+use soqet_core::config::{Config, RawPasswords};
 
 use super::CONFIG;
 use crate::person::{MODERN, password};
@@ -83,7 +83,7 @@ fn by_pass(world: &mut dyn World) {
 
 fn nothing_raw_where_forbidden(world: &mut dyn World) {
     world.start(&Config {
-        no_raw_passwords: true,
+        raw_passwords: RawPasswords::Never,
         ..CONFIG
     });
     let mut ann = world.connect("ann");

@@ -17,6 +17,7 @@ mod recovery;
 mod registration;
 mod replies;
 mod rooms;
+mod settings;
 mod slow_reader;
 
 /// A scenario.
@@ -57,6 +58,7 @@ pub fn all() -> impl Iterator<Item = Scenario> {
         registration::ALL,
         replies::ALL,
         rooms::ALL,
+        settings::ALL,
         slow_reader::ALL,
     ]
     .into_iter()

@@ -1,6 +1,7 @@
 //! Registering an account: with a password, with a verifier; by whom and under which names.
 
 use soqet_core::config::{Config, Registration};
+use soqet_core::text::Text;
 
 use super::CONFIG;
 use crate::client::Client;
@@ -237,7 +238,7 @@ fn closed(world: &mut dyn World) {
 
 fn by_invitation(world: &mut dyn World) {
     world.start(&Config {
-        registration: Registration::Invite("open-sesame"),
+        registration: Registration::Invite(Text::truncated("open-sesame")),
         ..CONFIG
     });
     let mut ann = world.connect("ann");

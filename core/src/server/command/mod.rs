@@ -3,6 +3,7 @@
 
 mod account;
 mod channel;
+mod config;
 mod history;
 mod message;
 mod mode;
@@ -84,6 +85,7 @@ impl<'s> Server<'s> {
             ("CHATHISTORY", LoggedIn, Server::chathistory),
             ("MARKREAD", LoggedIn, Server::markread),
             ("ACCOUNT", Operator, Server::account),
+            ("CONFIG", Operator, Server::config),
             ("ROOM", Operator, Server::room),
             ("MOTD", LoggedIn, |s, c, _| s.text(c, job::Task::Motd)),
             ("LUSERS", LoggedIn, |s, c, _| s.text(c, job::Task::Lusers)),

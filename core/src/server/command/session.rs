@@ -71,16 +71,7 @@ impl Server<'_> {
         use core::fmt::Write as _;
         let nick = self.nick_copy(c);
         let server = self.config.server_name;
-        let policy = crate::irc::caps::Policy {
-            registration: self.config.registration,
-            ..self.policy(c)
-        };
-        let (raw_passwords, iterations) = (policy.raw_passwords, policy.iterations);
-        let policy = crate::irc::caps::Policy {
-            raw_passwords,
-            iterations,
-            registration: self.config.registration,
-        };
+        let policy = self.policy(c);
         let mut text = [0; CAP_LINE];
         let mut list = Out::new(&mut text);
         for cap in caps.each() {

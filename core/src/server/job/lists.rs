@@ -7,6 +7,7 @@ use super::super::channel::Reported;
 use super::super::reply::Out;
 use super::texts::advance;
 use super::{Job, Row, Server, Step};
+use crate::config::{Setting, VALUE_MAX};
 use crate::id::AccountId;
 use crate::irc::caps::Caps;
 use crate::irc::mask;
@@ -16,6 +17,7 @@ use crate::irc::timestamp;
 use crate::name;
 use crate::store::{AccountFlags, AccountRow, MembershipRow, RoomRow, TargetRow};
 use crate::tables::List;
+use crate::text::Text;
 
 impl Server<'_> {
     pub(super) fn list_line(&self, c: u32, job: &mut Job, out: &mut [u8]) -> Step {
@@ -244,6 +246,35 @@ impl Server<'_> {
             }
             _ => Step::Done,
         }
+    }
+
+    /// CONFIG LIST.
+    pub(super) fn settings_line(&self, c: u32, job: &mut Job, out: &mut [u8]) -> Step {
+        let server = self.config.server_name;
+        let Some(setting) = Setting::numbered(job.step) else {
+            if Setting::numbered(job.step.saturating_sub(1)).is_none() {
+                return Step::Done;
+            }
+            let step = self.line(
+                c,
+                out,
+                format_args!(":{server} NOTE CONFIG END * :End of the list"),
+            );
+            return advance(job, step);
+        };
+        let mut value = Text::<VALUE_MAX>::default();
+        let _ = self.config.write(setting, &mut value);
+        let fixed = match self.config.fixed & setting.bit() {
+            0 => "-",
+            _ => "fixed",
+        };
+        let (name, meaning) = (setting.name(), setting.meaning());
+        let step = self.line(
+            c,
+            out,
+            format_args!(":{server} NOTE CONFIG SETTING {name} {fixed} :{value} ({meaning})"),
+        );
+        advance(job, step)
     }
 
     /// One account in ACCOUNT LIST and SHOW.

@@ -77,6 +77,8 @@ pub(super) enum Task {
     Accounts {
         prefix: Nick,
     },
+    /// CONFIG LIST.
+    Settings,
     /// ACCOUNT SHOW: the rooms of an account.
     Rooms {
         account: AccountId,
@@ -300,6 +302,7 @@ impl Server<'_> {
             Task::Targets { limit, .. } => self.targets_line(c, limit, job, out),
             Task::Watches { status } => self.watches_line(c, status, job, out),
             Task::Accounts { .. } => self.accounts_line(c, job, out),
+            Task::Settings => self.settings_line(c, job, out),
             Task::Rooms { account } => self.rooms_line(c, account, job, out),
         }
     }

@@ -16,6 +16,7 @@ use crate::auth::derive::Derivation;
 use crate::auth::sasl::Assembler;
 use crate::auth::scram::Handshake;
 use crate::config::Rate;
+use crate::config::RawPasswords;
 use crate::id::AccountId;
 use crate::irc::caps::Policy;
 use crate::irc::numeric::*;
@@ -126,10 +127,14 @@ impl Credential {
 impl Server<'_> {
     /// Whether raw passwords are taken from a connection.
     pub(in crate::server) fn takes_raw(&self, c: u32) -> bool {
-        self.conns[c].is_private() && !self.config.no_raw_passwords
+        match self.config.raw_passwords {
+            RawPasswords::Never => false,
+            RawPasswords::Private => self.conns[c].is_private(),
+            RawPasswords::Everywhere => true,
+        }
     }
 
-    pub(in crate::server) fn policy(&self, c: u32) -> Policy<'_> {
+    pub(in crate::server) fn policy(&self, c: u32) -> Policy {
         Policy {
             raw_passwords: self.takes_raw(c),
             registration: self.config.registration,

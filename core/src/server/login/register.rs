@@ -77,7 +77,7 @@ impl Server<'_> {
         }
         match self.config.registration {
             Registration::Open => {}
-            Registration::Invite(code) if code == email => {}
+            Registration::Invite(code) if &*code == email => {}
             Registration::Invite(_) => {
                 self.fail(c, "REGISTER", format_args!("INVITE_REQUIRED {spelled} :Registration needs an invitation, in place of the e-mail"));
                 return Flow::Done;

@@ -1,5 +1,14 @@
 //! What an operator can set: names, policy and limits. Sizes of tables are [`Capacities`](crate::memory::Capacities).
 
+mod setting;
+
+pub use self::setting::{Applies, Setting, VALUE_MAX, Wrong};
+
+use crate::text::Text;
+
+/// Longest invite code, in bytes.
+pub const INVITE_MAX: usize = 32;
+
 /// How fast something may happen: `burst` at once, then one more every `every_ms` milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
@@ -11,13 +20,45 @@ pub struct Rate {
 
 /// Who may register an account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Registration<'a> {
+pub enum Registration {
     /// Everybody.
     Open,
     /// Who knows the code, given in REGISTER in place of an e-mail address.
-    Invite(&'a str),
+    Invite(Text<INVITE_MAX>),
     /// Nobody; the owner adds accounts.
     Closed,
+}
+
+/// Where PLAIN, PASS and REGISTER with a raw password are taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RawPasswords {
+    /// Nowhere: SCRAM and verifiers only.
+    Never,
+    /// Over TLS and from the same machine.
+    Private,
+    /// Over a network that everybody can listen to as well.
+    Everywhere,
+}
+
+impl RawPasswords {
+    /// The words for them.
+    pub const WORDS: &str = "never, private or everywhere";
+
+    /// The one of that word.
+    pub fn named(word: &str) -> Option<Self> {
+        [Self::Never, Self::Private, Self::Everywhere]
+            .into_iter()
+            .find(|one| one.word() == word)
+    }
+
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Private => "private",
+            Self::Everywhere => "everywhere",
+        }
+    }
 }
 
 /// Names, policy and limits of a server.
@@ -32,11 +73,11 @@ pub struct Config<'a> {
     /// Version shown by VERSION and 002.
     pub version: &'a str,
     /// Who may register.
-    pub registration: Registration<'a>,
+    pub registration: Registration,
     /// Whether NICK and USER alone make a guest: an account without credentials that ends with its last connection.
     pub guests: bool,
-    /// Whether PLAIN and raw passwords are refused even on TLS and loopback.
-    pub no_raw_passwords: bool,
+    /// Where passwords may be sent as they are.
+    pub raw_passwords: RawPasswords,
     /// PBKDF2 rounds of new verifiers, at least 4096.
     pub iterations: u32,
     /// PBKDF2 rounds derived in one `poll` at most.
@@ -71,6 +112,8 @@ pub struct Config<'a> {
     pub ping_ms: u32,
     /// Time to log in; milliseconds.
     pub login_ms: u32,
+    /// [Bits](Setting::bit) of the settings that an owner cannot change over IRC, because they are set elsewhere.
+    pub fixed: u32,
 }
 
 impl Config<'_> {
@@ -82,7 +125,7 @@ impl Config<'_> {
         version: concat!("soqet-", env!("CARGO_PKG_VERSION")),
         registration: Registration::Open,
         guests: false,
-        no_raw_passwords: false,
+        raw_passwords: RawPasswords::Private,
         iterations: 10_000,
         derive_budget: 1_000,
         history: 10_000,
@@ -115,5 +158,6 @@ impl Config<'_> {
         },
         ping_ms: 90_000,
         login_ms: 180_000,
+        fixed: 0,
     };
 }
