@@ -247,7 +247,7 @@ pub struct Append<'a> {
 }
 
 /// The change of state that an entry brings to its channel.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Change<'a> {
     /// None: a message.
     None,

@@ -5,6 +5,7 @@ pub mod client;
 pub mod draw;
 pub mod ether;
 pub mod line;
+pub mod media;
 pub mod oracle;
 pub mod pipe;
 pub mod plan;

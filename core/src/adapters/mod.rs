@@ -2,5 +2,7 @@
 
 #[cfg(feature = "flash")]
 pub mod blocks;
+#[cfg(feature = "flash")]
+pub mod flash;
 #[cfg(feature = "smoltcp")]
 pub mod smoltcp;

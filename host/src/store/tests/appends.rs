@@ -8,13 +8,13 @@ use super::rig::*;
 use crate::store::Answer;
 use crate::store::writes::SLACK;
 
+of_sqlite!(a_lowered_limit_is_reached_step_by_step);
 promises!(
     places_are_contiguous_and_times_never_decrease,
     a_retry_gets_the_place_it_has,
     a_retry_does_not_change_again,
     an_entry_comes_back_as_it_went_in,
     old_entries_go,
-    a_lowered_limit_is_reached_step_by_step,
     bounds_are_found,
 );
 

@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, channel};
 
 use serde::Deserialize;
+use soqet_core::adapters::flash::{FlashStore, SCRATCH};
 use soqet_core::id::{AccountId, ChannelId, MsgId, Seq};
 use soqet_core::store::{
     AccountRecord, Append, Change, ChannelKey, ChannelRecord, Entry, Kind, MemberRecord, Operation,
     Outcome, Verifier, next_row,
 };
+use soqet_sim::draw::Draw;
+use soqet_sim::media::{Nor, ready};
 use tempfile::TempDir;
 
 use crate::store::{Answer, Handle, Sqlite};
@@ -117,6 +120,37 @@ impl Store for Threaded {
     }
 }
 
+/// The store of a microcontroller, on a simulated chip.
+pub struct Flash(Option<FlashStore<Chip>>);
+
+type Chip = Nor<4, 16384>;
+
+impl Flash {
+    pub fn new() -> Self {
+        let mut flash = Self(None);
+        flash.open(Nor::new(64, Draw::new(1, 1)));
+        flash
+    }
+
+    fn open(&mut self, chip: Chip) {
+        let store = self.0.insert(FlashStore::new(chip));
+        ready(store.open(&mut [0; SCRATCH])).unwrap();
+    }
+}
+
+impl Store for Flash {
+    fn execute(&mut self, operation: &Operation<'_>) -> Answer {
+        let mut buffer = [0; 5000];
+        let store = self.0.as_mut().unwrap();
+        own(&ready(store.execute(operation, &mut buffer)))
+    }
+
+    fn reopen(&mut self) {
+        let store = self.0.take().unwrap();
+        self.open(store.into_flash());
+    }
+}
+
 fn own(outcome: &Outcome<'_>) -> Answer {
     use crate::store::rows::encode;
     match *outcome {
@@ -141,10 +175,20 @@ fn own(outcome: &Outcome<'_>) -> Answer {
 macro_rules! promises {
     ($($name:ident),* $(,)?) => {
         mod direct { $(#[test] fn $name() { super::$name(&mut crate::store::tests::rig::Direct::new()); })* }
+        mod flash { $(#[test] fn $name() { super::$name(&mut crate::store::tests::rig::Flash::new()); })* }
         mod threaded { $(#[test] fn $name() { super::$name(&mut crate::store::tests::rig::Threaded::new()); })* }
     };
 }
 pub(super) use promises;
+
+/// As [`promises`], of what only SQLite does.
+macro_rules! of_sqlite {
+    ($($name:ident),* $(,)?) => {
+        mod direct_sqlite { $(#[test] fn $name() { super::$name(&mut crate::store::tests::rig::Direct::new()); })* }
+        mod threaded_sqlite { $(#[test] fn $name() { super::$name(&mut crate::store::tests::rig::Threaded::new()); })* }
+    };
+}
+pub(super) use of_sqlite;
 
 /// A record of an account to be created.
 pub fn record(name: &str) -> AccountRecord<'_> {

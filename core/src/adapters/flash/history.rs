@@ -1,0 +1,874 @@
+//! History: extents, each a sector of one channel's entries in the order of their places.
+//!
+//! A page of an extent begins with what was true before it ([`PageHead`]), so that a place, a time or a message id is found by looking
+//! at the heads and then through one page. An entry's key says what decides about pages of history; its value is the change
+//! that it brings and its row as it goes out.
+
+use core::ops::{ControlFlow, RangeInclusive};
+
+use embedded_storage_async::nor_flash::NorFlash;
+
+use super::keys::{Key, Table};
+use super::medium::{Medium, PAGE};
+use super::record::{HEADER, Header, Item, MAGIC};
+use super::tree::{EXTENT, Write};
+use super::{Error, FlashStore, Result, Rows, encode};
+use crate::history::select::{Need, Row, Search, Select};
+use crate::id::{ChannelId, MsgId, Seq};
+use crate::store::{Append, Change, Kind, Operation, Outcome, Reason};
+
+/// Where a channel's history ends, and what is needed to go on there.
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    channel: ChannelId,
+    /// When it was used last.
+    used: u32,
+    /// The oldest place on the medium.
+    first: u64,
+    now: PageHead,
+    /// The newest extent; none when there is no entry.
+    sector: Option<u16>,
+    /// Where in it the next entry goes, and where the newest begins.
+    end: u32,
+    newest: u32,
+}
+
+impl Head {
+    pub(super) const NONE: Self = Self {
+        channel: ChannelId::NONE,
+        used: 0,
+        first: 1,
+        now: PageHead::EMPTY,
+        sector: None,
+        end: 0,
+        newest: 0,
+    };
+}
+
+/// What is true of a channel at some place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct PageHead {
+    /// Newest place, and its time.
+    last: u64,
+    time: u64,
+    /// The highest message id.
+    msgid: u64,
+    /// The newest message's place and time.
+    message: u64,
+    message_time: u64,
+}
+
+impl PageHead {
+    const EMPTY: Self = Self {
+        last: 0,
+        time: 0,
+        msgid: 0,
+        message: 0,
+        message_time: 0,
+    };
+    const KEY: usize = MAGIC.len() + 1 + 4 + 5 * 8;
+    const SIZE: u32 = (HEADER + Self::KEY).next_multiple_of(4) as u32;
+
+    fn key(&self, channel: ChannelId) -> [u8; Self::KEY] {
+        let mut key = [EXTENT; Self::KEY];
+        key[..8].copy_from_slice(&MAGIC);
+        key[9..13].copy_from_slice(&channel.0.to_le_bytes());
+        let numbers = [
+            self.last,
+            self.time,
+            self.msgid,
+            self.message,
+            self.message_time,
+        ];
+        for (place, number) in key[13..].as_chunks_mut().0.iter_mut().zip(numbers) {
+            *place = number.to_le_bytes();
+        }
+        key
+    }
+
+    fn parse(key: &[u8; Self::KEY]) -> Self {
+        let mut numbers = [0; 5];
+        for (number, bytes) in numbers.iter_mut().zip(key[13..].as_chunks().0) {
+            *number = u64::from_le_bytes(*bytes);
+        }
+        let [last, time, msgid, message, message_time] = numbers;
+        Self {
+            last,
+            time,
+            msgid,
+            message,
+            message_time,
+        }
+    }
+
+    /// Goes on past an entry.
+    fn pass(&mut self, entry: &EntryKey) {
+        self.last = entry.seq;
+        self.time = entry.time;
+        self.msgid = self.msgid.max(entry.msgid);
+        if entry.kind.is_message() {
+            self.message = entry.seq;
+            self.message_time = entry.time;
+        }
+    }
+}
+
+/// An entry's key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct EntryKey {
+    seq: u64,
+    time: u64,
+    msgid: u64,
+    kind: Kind,
+    /// How far before it in its page the entry before it begins, in units of four bytes; 0 when it is the page's first.
+    back: u16,
+    /// Bytes of the change, at the front of the value.
+    change: u16,
+}
+
+impl EntryKey {
+    const SIZE: usize = 29;
+
+    fn bytes(&self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        bytes[..8].copy_from_slice(&self.seq.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.time.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.msgid.to_le_bytes());
+        bytes[24] = self.kind as u8;
+        bytes[25..27].copy_from_slice(&self.back.to_le_bytes());
+        bytes[27..].copy_from_slice(&self.change.to_le_bytes());
+        bytes
+    }
+
+    fn parse(bytes: &[u8; Self::SIZE]) -> Option<Self> {
+        let ([seq, time, msgid], [kind, b0, b1, c0, c1]) = bytes.as_chunks::<8>() else {
+            return None;
+        };
+        Some(Self {
+            seq: u64::from_le_bytes(*seq),
+            time: u64::from_le_bytes(*time),
+            msgid: u64::from_le_bytes(*msgid),
+            kind: Kind::from_number(*kind)?,
+            back: u16::from_le_bytes([*b0, *b1]),
+            change: u16::from_le_bytes([*c0, *c1]),
+        })
+    }
+}
+
+/// An entry found on the medium.
+#[derive(Clone, Copy)]
+struct Found {
+    item: Item,
+    key: EntryKey,
+}
+
+/// The entry that was read last, where the next page of the same history probably goes on.
+#[derive(Clone, Copy)]
+pub(super) struct Reading {
+    channel: ChannelId,
+    found: Found,
+}
+
+/// What tells in whose page to look.
+#[derive(Clone, Copy)]
+enum Sought {
+    Place(u64),
+    Time(u64),
+    Id(u64),
+}
+
+impl Sought {
+    /// Whether it lies behind the beginning of a page.
+    const fn is_past(self, head: &PageHead) -> bool {
+        match self {
+            Self::Place(place) => head.last < place,
+            Self::Time(time) => head.time < time,
+            Self::Id(msgid) => head.msgid < msgid,
+        }
+    }
+}
+
+impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEADS> {
+    pub(super) async fn on_history<'b>(
+        &mut self,
+        operation: &Operation<'_>,
+        answer: &'b mut [u8],
+    ) -> Result<Outcome<'b>, F> {
+        match *operation {
+            Operation::Append(ref append) => self.append(append, answer).await,
+            Operation::Locate {
+                channel,
+                selector,
+                limit,
+                events,
+                last,
+            } => {
+                let select = Select {
+                    selector,
+                    limit,
+                    events,
+                    last,
+                };
+                self.locate(channel, select).await.map(Outcome::Bounds)
+            }
+            Operation::ReadHistory {
+                channel,
+                first,
+                last,
+                bytes,
+            } => {
+                let page = Rows::new(answer, bytes);
+                self.read_history(channel, first.0, last.0, page).await
+            }
+            _ => Ok(Outcome::Refused(Reason::Failed)),
+        }
+    }
+
+    /// The head of a channel, from RAM or else from the medium; `None` when there is no such channel.
+    pub(super) async fn head(&mut self, channel: ChannelId) -> Result<Option<usize>, F> {
+        self.used = self.used.wrapping_add(1);
+        let used = self.used;
+        let known = self.heads.iter().position(|head| head.channel == channel);
+        if let Some(slot) = known.filter(|_| !channel.is_none()) {
+            self.heads[slot].used = used;
+            return Ok(Some(slot));
+        }
+        let key = Key::id(Table::Channel, channel.0);
+        if self.tree.get(&mut self.medium, &key).await?.is_none() {
+            return Ok(None);
+        }
+        let head = self.load_head(channel).await?;
+        let slots = self.heads.iter_mut().enumerate();
+        let oldest = slots.max_by_key(|(_, head)| used.wrapping_sub(head.used));
+        let Some((slot, place)) = oldest else {
+            return Err(Error::Full);
+        };
+        *place = head;
+        place.used = used;
+        Ok(Some(slot))
+    }
+
+    /// What a channel's record says of its history: first and last place, last time.
+    pub(super) fn span(&self, slot: usize) -> (Seq, Seq, u64) {
+        let head = &self.heads[slot];
+        (
+            Seq(self.first_kept(head)),
+            Seq(head.now.last),
+            head.now.time,
+        )
+    }
+
+    /// The time of a channel's newest message, when it is still kept.
+    pub(super) fn message_time(&self, slot: usize) -> Option<u64> {
+        let head = &self.heads[slot];
+        let kept = head.now.message >= self.first_kept(head) && head.now.message > 0;
+        kept.then_some(head.now.message_time)
+    }
+
+    /// The oldest place that is shown: extents go as a whole, so there may be older ones on the medium.
+    fn first_kept(&self, head: &Head) -> u64 {
+        let least = match self.keep {
+            0 => 0,
+            keep => (head.now.last + 1).saturating_sub(u64::from(keep)),
+        };
+        head.first.max(least)
+    }
+
+    /// Forgets where a channel's history is.
+    pub(super) fn forget(&mut self, channel: ChannelId) {
+        for head in self.heads.iter_mut().filter(|h| h.channel == channel) {
+            *head = Head::NONE;
+        }
+        if self.reading.is_some_and(|r| r.channel == channel) {
+            self.reading = None;
+        }
+    }
+
+    async fn load_head(&mut self, channel: ChannelId) -> Result<Head, F> {
+        let mut head = Head {
+            channel,
+            ..Head::NONE
+        };
+        let mut key = Key::id(Table::Extent, channel.0);
+        let mut cursor = self.tree.seek(&mut self.medium, &key).await?;
+        while let Some(item) = self.next(&mut cursor, &mut key).await? {
+            if !key.is_of(Table::Extent, channel.0) {
+                break;
+            }
+            if head.sector.is_none() {
+                head.first = key.place();
+            }
+            head.sector = Some(self.small(&item, &key).await?);
+        }
+        let Some(sector) = head.sector else {
+            return Ok(head);
+        };
+        // From the last page that has a head back to one that has an entry too: a cut may have come between the two.
+        let mut page = Medium::<F>::SECTOR;
+        while head.newest == 0 {
+            page = page.checked_sub(PAGE).ok_or(Error::Damaged)?;
+            if let Some(now) = self.page_head(channel, sector, page).await? {
+                self.load_page(&mut head, sector, page, now).await?;
+            }
+        }
+        Ok(head)
+    }
+
+    /// Takes what a page says into a head that has seen only later pages.
+    async fn load_page(
+        &mut self,
+        head: &mut Head,
+        sector: u16,
+        page: u32,
+        now: PageHead,
+    ) -> Result<(), F> {
+        let base = u32::from(sector) * Medium::<F>::SECTOR;
+        let limit = base + page + PAGE;
+        let mut at = base + page + PageHead::SIZE;
+        let mut now = now;
+        while let Some(found) = self.entry(at, limit).await? {
+            let whole = self
+                .medium
+                .is_whole(&found.item, &found.key.bytes())
+                .await?;
+            if !whole || found.key.seq != now.last + 1 {
+                break;
+            }
+            now.pass(&found.key);
+            head.newest = found.item.at - base;
+            at = found.item.end().next_multiple_of(Medium::<F>::UNIT);
+        }
+        if head.end == 0 {
+            let more = head.newest > 0 && at < limit && self.medium.is_blank(at, PAGE).await?;
+            head.end = if more { at - base } else { page + PAGE };
+        }
+        head.now = now;
+        Ok(())
+    }
+
+    async fn page_head(
+        &mut self,
+        channel: ChannelId,
+        sector: u16,
+        page: u32,
+    ) -> Result<Option<PageHead>, F> {
+        let at = u32::from(sector) * Medium::<F>::SECTOR + page;
+        let mut key = [0; PageHead::KEY];
+        let Some(item) = self.medium.record(at, at + PAGE, &mut key).await? else {
+            return Ok(None);
+        };
+        let head = PageHead::parse(&key);
+        let whole = usize::from(item.header.key) == PageHead::KEY
+            && key == head.key(channel)
+            && self.medium.is_whole(&item, &key).await?;
+        Ok(whole.then_some(head))
+    }
+
+    /// The entry at `at`, of whose checksum nothing is known yet.
+    async fn entry(&mut self, at: u32, limit: u32) -> Result<Option<Found>, F> {
+        let mut key = [0; EntryKey::SIZE];
+        let item = self.medium.record(at, limit, &mut key).await?;
+        let item = item.filter(|item| usize::from(item.header.key) == EntryKey::SIZE);
+        Ok(item.and_then(|item| EntryKey::parse(&key).map(|key| Found { item, key })))
+    }
+
+    /// The last page of a channel behind whose beginning lies what is sought, or else its first: where it is, and its head.
+    async fn page_of(
+        &mut self,
+        channel: ChannelId,
+        sought: Sought,
+    ) -> Result<Option<(u32, PageHead)>, F> {
+        let mut key = Key::id(Table::Extent, channel.0);
+        let mut cursor = self.tree.seek(&mut self.medium, &key).await?;
+        let mut best: Option<(u16, PageHead)> = None;
+        while let Some(item) = self.next(&mut cursor, &mut key).await? {
+            if !key.is_of(Table::Extent, channel.0) {
+                break;
+            }
+            let sector: u16 = self.small(&item, &key).await?;
+            let head = self.page_head(channel, sector, 0).await?;
+            let head = head.ok_or(Error::Damaged)?;
+            let past = sought.is_past(&head);
+            if past || best.is_none() {
+                best = Some((sector, head));
+            }
+            if !past {
+                break;
+            }
+        }
+        let Some((sector, mut head)) = best else {
+            return Ok(None);
+        };
+        let (mut found, mut page) = (0, PAGE);
+        while page < Medium::<F>::SECTOR {
+            if let Some(next) = self.page_head(channel, sector, page).await? {
+                if !sought.is_past(&next) {
+                    break;
+                }
+                (found, head) = (page, next);
+            }
+            page += PAGE;
+        }
+        Ok(Some((
+            u32::from(sector) * Medium::<F>::SECTOR + found,
+            head,
+        )))
+    }
+
+    /// The entry at a place that is on the medium.
+    async fn seek(&mut self, channel: ChannelId, place: u64) -> Result<Found, F> {
+        let page = self.page_of(channel, Sought::Place(place)).await?;
+        let (page, head) = page.ok_or(Error::Damaged)?;
+        let mut found = self.first_of_page(page, &head).await?;
+        while found.key.seq < place {
+            found = self.next_in_page(&found).await?.ok_or(Error::Damaged)?;
+        }
+        if found.key.seq == place {
+            Ok(found)
+        } else {
+            Err(Error::Damaged)
+        }
+    }
+
+    async fn first_of_page(&mut self, page: u32, head: &PageHead) -> Result<Found, F> {
+        let first = self.entry(page + PageHead::SIZE, page + PAGE).await?;
+        first
+            .filter(|found| found.key.seq == head.last + 1)
+            .ok_or(Error::Damaged)
+    }
+
+    async fn next_in_page(&mut self, found: &Found) -> Result<Option<Found>, F> {
+        let limit = (found.item.at + 1).next_multiple_of(PAGE);
+        let at = found.item.end().next_multiple_of(Medium::<F>::UNIT);
+        let next = self.entry(at, limit).await?;
+        // What a cut left behind is not the next.
+        Ok(next.filter(|next| next.key.seq == found.key.seq + 1))
+    }
+
+    /// The entry after this one, when it is known to be on the medium.
+    async fn step_up(&mut self, channel: ChannelId, found: &Found) -> Result<Found, F> {
+        match self.next_in_page(found).await? {
+            Some(next) => Ok(next),
+            None => self.seek(channel, found.key.seq + 1).await,
+        }
+    }
+
+    /// The entry before this one, when it is known to be on the medium.
+    async fn step_down(&mut self, channel: ChannelId, found: &Found) -> Result<Found, F> {
+        let before = found.key.seq - 1;
+        if found.key.back == 0 {
+            return self.seek(channel, before).await;
+        }
+        let at = found.item.at.saturating_sub(u32::from(found.key.back) * 4);
+        let limit = (at + 1).next_multiple_of(PAGE);
+        let entry = self.entry(at, limit).await?;
+        entry
+            .filter(|entry| entry.key.seq == before)
+            .ok_or(Error::Damaged)
+    }
+
+    async fn append<'b>(
+        &mut self,
+        append: &Append<'_>,
+        scratch: &'b mut [u8],
+    ) -> Result<Outcome<'b>, F> {
+        let Some(slot) = self.head(append.channel).await? else {
+            return Ok(Outcome::Refused(Reason::Failed));
+        };
+        if let Some(found) = self.held(slot, append.msgid).await? {
+            return Ok(Outcome::Stored {
+                seq: Seq(found.key.seq),
+                time: found.key.time,
+            });
+        }
+        if self.keep != append.keep.max(1) {
+            self.keep = append.keep.max(1);
+            self.put(Key::of(Table::Keep), &self.keep.clone()).await?;
+        }
+        let change = match append.change {
+            Change::None => &[],
+            ref change => {
+                self.must_grow(0)?;
+                encode(change, scratch)?
+            }
+        };
+        let head = &self.heads[slot];
+        let mut key = EntryKey {
+            seq: head.now.last + 1,
+            time: append.time.max(head.now.time),
+            msgid: append.msgid.0,
+            kind: append.entry.kind,
+            back: 0,
+            change: change.len() as u16,
+        };
+        self.write_entry(slot, &mut key, change, append).await?;
+        if !matches!(append.change, Change::None) {
+            self.apply(append.channel, key.seq, key.time, &append.change)
+                .await?;
+        }
+        Ok(Outcome::Stored {
+            seq: Seq(key.seq),
+            time: key.time,
+        })
+    }
+
+    /// Writes an entry at the end of its channel.
+    async fn write_entry(
+        &mut self,
+        slot: usize,
+        key: &mut EntryKey,
+        change: &[u8],
+        append: &Append<'_>,
+    ) -> Result<(), F> {
+        let entry = &append.entry;
+        let mut fixed = [0; 40];
+        let start = (
+            Seq(key.seq),
+            key.time,
+            append.msgid,
+            entry.kind,
+            entry.sender,
+        );
+        let start = encode(&start, &mut fixed)?;
+        let texts = [entry.nick, entry.tags, entry.subject, entry.text];
+        let mut lengths = [[0; 5]; 4];
+        let [a, b, c, d] = &mut lengths;
+        let value: [&[u8]; 10] = [
+            change,
+            start,
+            encode(&texts[0].len(), a)?,
+            texts[0].as_bytes(),
+            encode(&texts[1].len(), b)?,
+            texts[1].as_bytes(),
+            encode(&texts[2].len(), c)?,
+            texts[2].as_bytes(),
+            encode(&texts[3].len(), d)?,
+            texts[3].as_bytes(),
+        ];
+        let length: usize = value.iter().map(|part| part.len()).sum();
+        let size = (HEADER + EntryKey::SIZE + length).next_multiple_of(4) as u32;
+        if size > PAGE - PageHead::SIZE {
+            return Err(Error::Full);
+        }
+
+        let mut head = self.heads[slot];
+        let begins_extent = self.find_place(&mut head, size).await?;
+        let Some(sector) = head.sector else {
+            return Err(Error::Damaged);
+        };
+        let base = u32::from(sector) * Medium::<F>::SECTOR;
+        self.medium.begin(base + head.end);
+        if head.end.is_multiple_of(PAGE) {
+            let page = head.now.key(head.channel);
+            self.medium.push_record(&page, &[], 0).await?;
+        } else {
+            key.back = ((head.end - head.newest) / 4) as u16;
+        }
+        let at = self.medium.position();
+        self.medium.push_record(&key.bytes(), &value, 0).await?;
+        self.medium.finish().await?;
+        head.now.pass(key);
+        head.newest = at - base;
+        head.end = self.medium.position() - base;
+        if begins_extent {
+            // Until this is written the entry is not there.
+            let place = Key::extent(head.channel, Seq(key.seq));
+            if let Err(error) = self.put(place, &sector).await {
+                self.medium.release(sector);
+                return Err(error);
+            }
+        }
+        // Making room may have loaded it elsewhere.
+        self.forget(head.channel);
+        self.heads[slot] = head;
+        if begins_extent {
+            self.trim(slot).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the end of a channel to where an entry of that size fits: in the page, in the next that is blank, or in a new extent;
+    /// says whether it is in a new one.
+    async fn find_place(&mut self, head: &mut Head, size: u32) -> Result<bool, F> {
+        if let Some(sector) = head.sector {
+            let base = u32::from(sector) * Medium::<F>::SECTOR;
+            if head.end % PAGE + size > PAGE {
+                head.end = head.end.next_multiple_of(PAGE);
+            }
+            while head.end < Medium::<F>::SECTOR {
+                let fresh = head.end.is_multiple_of(PAGE);
+                if !fresh || self.medium.is_blank(base + head.end, PAGE).await? {
+                    return Ok(false);
+                }
+                head.end += PAGE;
+            }
+        }
+        if self.must_grow(1).is_err() {
+            self.trim_all().await?;
+            self.must_grow(1)?;
+        }
+        if head.sector.is_none() {
+            head.first = head.now.last + 1;
+        }
+        head.sector = Some(self.medium.allocate().await?);
+        head.end = 0;
+        Ok(true)
+    }
+
+    /// Releases the extents of a channel that hold nothing that is kept.
+    async fn trim(&mut self, slot: usize) -> Result<(), F> {
+        loop {
+            let head = self.heads[slot];
+            let channel = head.channel;
+            let mut key = Key::id(Table::Extent, channel.0);
+            let mut cursor = self.tree.seek(&mut self.medium, &key).await?;
+            let Some(item) = self.next(&mut cursor, &mut key).await? else {
+                return Ok(());
+            };
+            let oldest = key;
+            if !oldest.is_of(Table::Extent, channel.0) {
+                return Ok(());
+            }
+            let sector: u16 = self.small(&item, &oldest).await?;
+            let second = self.next(&mut cursor, &mut key).await?;
+            if second.is_none()
+                || !key.is_of(Table::Extent, channel.0)
+                || key.place() > self.first_kept(&head)
+            {
+                return Ok(());
+            }
+            self.commit(&[Write::Delete(oldest)]).await?;
+            self.medium.release(sector);
+            self.heads[slot].first = key.place();
+            if self.reading.is_some_and(|r| r.channel == channel) {
+                self.reading = None;
+            }
+        }
+    }
+
+    /// Releases what is not kept of any channel, after the limit was lowered.
+    async fn trim_all(&mut self) -> Result<(), F> {
+        let mut channel = 0;
+        while let Some((key, _)) = self.after(Table::Channel, channel).await? {
+            channel = key.first();
+            if let Some(slot) = self.head(ChannelId(channel)).await? {
+                self.trim(slot).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The entry with that id, if the channel holds it.
+    async fn held(&mut self, slot: usize, msgid: MsgId) -> Result<Option<Found>, F> {
+        let head = self.heads[slot];
+        let first = self.first_kept(&head);
+        if msgid.0 > head.now.msgid || head.now.last < first {
+            return Ok(None);
+        }
+        // It was the highest when it was stored, and is on this page; or it came late, and is behind it.
+        let page = self.page_of(head.channel, Sought::Id(msgid.0)).await?;
+        let (page, before) = page.ok_or(Error::Damaged)?;
+        let mut found = self.first_of_page(page, &before).await?;
+        loop {
+            if found.key.msgid == msgid.0 && found.key.seq >= first {
+                return Ok(Some(found));
+            }
+            if found.key.seq >= head.now.last {
+                return Ok(None);
+            }
+            found = self.step_up(head.channel, &found).await?;
+        }
+    }
+
+    /// The oldest entry kept that is at that time or later.
+    async fn at_or_after(&mut self, slot: usize, time: u64) -> Result<Option<Seq>, F> {
+        let head = self.heads[slot];
+        let first = self.first_kept(&head);
+        if head.now.last < first || head.now.time < time {
+            return Ok(None);
+        }
+        let page = self.page_of(head.channel, Sought::Time(time)).await?;
+        let (page, before) = page.ok_or(Error::Damaged)?;
+        let mut found = self.first_of_page(page, &before).await?;
+        while found.key.time < time {
+            match self.next_in_page(&found).await? {
+                Some(next) => found = next,
+                None => return Ok(Some(Seq((found.key.seq + 1).max(first)))),
+            }
+        }
+        Ok(Some(Seq(found.key.seq.max(first))))
+    }
+
+    async fn locate(
+        &mut self,
+        channel: ChannelId,
+        select: Select,
+    ) -> Result<Option<(Seq, Seq)>, F> {
+        let Some(slot) = self.head(channel).await? else {
+            return Ok(None);
+        };
+        let mut search = Search::new(select);
+        loop {
+            match search.need() {
+                Need::Place(msgid) => {
+                    let found = self.held(slot, msgid).await?;
+                    search.found(found.map(|found| Seq(found.key.seq)));
+                }
+                Need::AtOrAfter(time) => search.found(self.at_or_after(slot, time).await?),
+                Need::Ascend(places) => {
+                    self.walk(slot, places, false, &mut search).await?;
+                    search.walked();
+                }
+                Need::Descend(places) => {
+                    self.walk(slot, places, true, &mut search).await?;
+                    search.walked();
+                }
+                Need::Done(page) => return Ok(page),
+            }
+        }
+    }
+
+    async fn walk(
+        &mut self,
+        slot: usize,
+        places: RangeInclusive<u64>,
+        down: bool,
+        search: &mut Search,
+    ) -> Result<(), F> {
+        let head = self.heads[slot];
+        let first = self.first_kept(&head).max(*places.start());
+        let last = head.now.last.min(*places.end());
+        if first > last {
+            return Ok(());
+        }
+        let mut found = if down && last == head.now.last && head.sector.is_some() {
+            let base = u32::from(head.sector.unwrap_or_default()) * Medium::<F>::SECTOR;
+            let at = base + head.newest;
+            let newest = self.entry(at, (at + 1).next_multiple_of(PAGE)).await?;
+            newest.ok_or(Error::Damaged)?
+        } else {
+            let place = if down { last } else { first };
+            self.seek(head.channel, place).await?
+        };
+        loop {
+            let row = Row {
+                seq: Seq(found.key.seq),
+                time: found.key.time,
+                kind: found.key.kind,
+            };
+            let end = if down { first } else { last };
+            if search.offer(row) == ControlFlow::Break(()) || found.key.seq == end {
+                return Ok(());
+            }
+            found = if down {
+                self.step_down(head.channel, &found).await?
+            } else {
+                self.step_up(head.channel, &found).await?
+            };
+        }
+    }
+
+    /// Rows go out as they lie on the medium.
+    async fn read_history<'b>(
+        &mut self,
+        channel: ChannelId,
+        first: u64,
+        last: u64,
+        mut page: Rows<'b>,
+    ) -> Result<Outcome<'b>, F> {
+        if let Some(slot) = self.head(channel).await? {
+            let head = self.heads[slot];
+            let first = first.max(self.first_kept(&head));
+            let last = last.min(head.now.last);
+            let mut found = None;
+            let mut place = first;
+            while place <= last {
+                let next = match (found, self.reading) {
+                    (Some(found), _) => self.step_up(channel, &found).await?,
+                    (None, Some(reading))
+                        if reading.channel == channel && reading.found.key.seq + 1 == first =>
+                    {
+                        self.step_up(channel, &reading.found).await?
+                    }
+                    _ => self.seek(channel, first).await?,
+                };
+                let Some(length) = self.read_row(&next, page.space()).await? else {
+                    page.more = true;
+                    break;
+                };
+                page.used += length;
+                place += 1;
+                found = Some(next);
+                self.reading = Some(Reading {
+                    channel,
+                    found: next,
+                });
+            }
+        }
+        Ok(page.outcome())
+    }
+
+    /// Copies an entry's row; `None` when it does not fit.
+    async fn read_row(&mut self, found: &Found, into: &mut [u8]) -> Result<Option<usize>, F> {
+        let Found { item, key } = found;
+        let change = usize::from(key.change);
+        let length = usize::from(item.header.value).saturating_sub(change);
+        let Some(row) = into.get_mut(..length) else {
+            return Ok(None);
+        };
+        let end = self.read_change(item, change).await?;
+        let at = item.value_at() + end as u32;
+        self.medium.read(at, row).await?;
+        let mut digest = item.header.digest();
+        digest.update(&key.bytes());
+        digest.update(&self.medium.buffer[..end]);
+        digest.update(row);
+        if digest.finalize() == item.header.crc {
+            Ok(Some(length))
+        } else {
+            Err(Error::Damaged)
+        }
+    }
+
+    /// Reads the change at the front of an entry's value into the medium's buffer.
+    async fn read_change(&mut self, item: &Item, length: usize) -> Result<usize, F> {
+        let part = Item {
+            at: item.at,
+            header: Header {
+                value: length as u16,
+                ..item.header
+            },
+        };
+        self.medium.load_part(&part).await
+    }
+
+    /// Makes the change of a channel's newest entry, if power went before it was made.
+    pub(super) async fn redo(&mut self, channel: ChannelId, scratch: &mut [u8]) -> Result<(), F> {
+        let Some(slot) = self.head(channel).await? else {
+            return Ok(());
+        };
+        let head = self.heads[slot];
+        let Some(sector) = head.sector else {
+            return Ok(());
+        };
+        let at = u32::from(sector) * Medium::<F>::SECTOR + head.newest;
+        let newest = self.entry(at, (at + 1).next_multiple_of(PAGE)).await?;
+        let newest = newest.ok_or(Error::Damaged)?;
+        if newest.key.change == 0 {
+            return Ok(());
+        }
+        let key = Key::id(Table::Applied, channel.0);
+        let applied: Option<u64> = self.get(&key).await?;
+        if applied.is_some_and(|place| place >= newest.key.seq) {
+            return Ok(());
+        }
+        let length = self
+            .read_change(&newest.item, usize::from(newest.key.change))
+            .await?;
+        let bytes = scratch.get_mut(..length).ok_or(Error::Full)?;
+        bytes.copy_from_slice(&self.medium.buffer[..length]);
+        let change: Change<'_> = postcard::from_bytes(bytes).map_err(|_| Error::Damaged)?;
+        self.apply(channel, newest.key.seq, newest.key.time, &change)
+            .await
+    }
+}

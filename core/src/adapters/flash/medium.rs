@@ -1,0 +1,376 @@
+//! The medium as the store uses it: sectors that are taken and released, checked reads, and one writer with a small buffer.
+
+use embedded_storage_async::nor_flash::NorFlash;
+
+use super::record::{HEADER, Header, Item};
+use super::{Error, Result};
+
+/// Most sectors that are used; a larger medium is used in part.
+pub(super) const MAX_SECTORS: usize = 1024;
+/// Bytes of a page of the log and of history.
+pub(super) const PAGE: u32 = 4096;
+/// Bytes of the buffer: records pass through it on their way to the medium, and values are looked at in it.
+pub(super) const BUFFER: usize = 512;
+
+pub(super) struct Medium<F> {
+    flash: F,
+    taken: [u32; MAX_SECTORS / 32],
+    free: u16,
+    /// Where the search for a free sector goes on, so that all are worn alike.
+    next: u16,
+    /// A free sector that is erased already.
+    clean: Option<u16>,
+    /// Where the buffer belongs, and how many of its bytes are waiting to be written.
+    at: u32,
+    fill: usize,
+    pub buffer: [u8; BUFFER],
+}
+
+impl<F: NorFlash> Medium<F> {
+    /// Bytes of a sector, what is erased at once.
+    pub(super) const SECTOR: u32 = {
+        assert!(F::READ_SIZE == 1, "the store reads single bytes");
+        assert!(
+            F::WRITE_SIZE <= BUFFER && BUFFER.is_multiple_of(F::WRITE_SIZE),
+            "the store writes at most 512 bytes at once"
+        );
+        let least = 16 * 1024;
+        let sector = if F::ERASE_SIZE > least {
+            F::ERASE_SIZE
+        } else {
+            least
+        };
+        assert!(sector.is_multiple_of(F::ERASE_SIZE) && sector <= 256 * 1024);
+        sector as u32
+    };
+    /// A commit begins at a multiple of this.
+    pub(super) const UNIT: u32 = if F::WRITE_SIZE > 4 {
+        F::WRITE_SIZE as u32
+    } else {
+        4
+    };
+
+    pub(super) const fn new(flash: F) -> Self {
+        Self {
+            flash,
+            taken: [0; MAX_SECTORS / 32],
+            free: 0,
+            next: 0,
+            clean: None,
+            at: 0,
+            fill: 0,
+            buffer: [0; BUFFER],
+        }
+    }
+
+    pub(super) fn flash(&mut self) -> &mut F {
+        &mut self.flash
+    }
+
+    pub(super) fn into_flash(self) -> F {
+        self.flash
+    }
+
+    pub(super) fn sectors(&self) -> u16 {
+        (self.flash.capacity() / Self::SECTOR as usize).min(MAX_SECTORS) as u16
+    }
+
+    /// Forgets what is taken and what was about to be written.
+    pub(super) fn reset(&mut self) {
+        self.taken = [0; MAX_SECTORS / 32];
+        self.free = self.sectors();
+        self.clean = None;
+        self.fill = 0;
+    }
+
+    pub(super) const fn free(&self) -> u16 {
+        self.free
+    }
+
+    fn bit(&mut self, sector: u16) -> Option<(&mut u32, u32)> {
+        let word = self.taken.get_mut(usize::from(sector / 32))?;
+        Some((word, 1 << (sector % 32)))
+    }
+
+    /// Marks a sector; false when there is no such sector or it was taken already.
+    pub(super) fn take(&mut self, sector: u16) -> bool {
+        if sector >= self.sectors() {
+            return false;
+        }
+        match self.bit(sector) {
+            Some((word, bit)) if *word & bit == 0 => {
+                *word |= bit;
+                self.free -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn release(&mut self, sector: u16) {
+        if let Some((word, bit)) = self.bit(sector)
+            && *word & bit != 0
+        {
+            *word &= !bit;
+            self.free += 1;
+        }
+    }
+
+    /// Begins the search for free sectors there.
+    pub(super) fn search_from(&mut self, sector: u16) {
+        self.next = sector;
+    }
+
+    /// A free sector, erased. Fails with `Full` when there is none.
+    pub(super) async fn allocate(&mut self) -> Result<u16, F> {
+        if let Some(sector) = self.clean.take()
+            && self.take(sector)
+        {
+            return Ok(sector);
+        }
+        let sector = self.pick()?;
+        self.erase(sector).await?;
+        Ok(sector)
+    }
+
+    fn pick(&mut self) -> Result<u16, F> {
+        let sectors = self.sectors();
+        for _ in 0..sectors {
+            let sector = self.next % sectors;
+            self.next = sector + 1;
+            if self.take(sector) {
+                return Ok(sector);
+            }
+        }
+        Err(Error::Full)
+    }
+
+    /// Erases a free sector for the next who needs one. False when that is not necessary.
+    pub(super) async fn prepare(&mut self) -> Result<bool, F> {
+        if self.clean.is_some() || self.free == 0 {
+            return Ok(false);
+        }
+        let sector = self.pick()?;
+        self.erase(sector).await?;
+        self.release(sector);
+        self.clean = Some(sector);
+        Ok(true)
+    }
+
+    pub(super) async fn erase(&mut self, sector: u16) -> Result<(), F> {
+        let from = u32::from(sector) * Self::SECTOR;
+        let mut at = from;
+        while at < from + Self::SECTOR {
+            let next = at + F::ERASE_SIZE as u32;
+            self.flash.erase(at, next).await.map_err(Error::Medium)?;
+            at = next;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn read(&mut self, at: u32, into: &mut [u8]) -> Result<(), F> {
+        self.flash.read(at, into).await.map_err(Error::Medium)
+    }
+
+    /// Whether nothing is written from `at` to the end of its page.
+    pub(super) async fn is_blank(&mut self, at: u32, page: u32) -> Result<bool, F> {
+        let end = (at + 1).next_multiple_of(page);
+        let mut chunk = [0; 64];
+        let mut at = at;
+        while at < end {
+            let part = &mut chunk[..((end - at) as usize).min(64)];
+            self.flash.read(at, part).await.map_err(Error::Medium)?;
+            if part.iter().any(|byte| *byte != 0xff) {
+                return Ok(false);
+            }
+            at += part.len() as u32;
+        }
+        Ok(true)
+    }
+
+    /// The record at `at`, where its key fits in `key` and the record in the space before `end`. `None` where there is none; its
+    /// checksum is not looked at.
+    pub(super) async fn record(
+        &mut self,
+        at: u32,
+        end: u32,
+        key: &mut [u8],
+    ) -> Result<Option<Item>, F> {
+        let mut head = [0; HEADER];
+        if at + HEADER as u32 > end {
+            return Ok(None);
+        }
+        self.read(at, &mut head).await?;
+        let Some(header) = Header::read(head) else {
+            return Ok(None);
+        };
+        let Some(key) = key.get_mut(..usize::from(header.key)) else {
+            return Ok(None);
+        };
+        if header.key == 0 || at + header.size() > end {
+            return Ok(None);
+        }
+        self.read(at + HEADER as u32, key).await?;
+        Ok(Some(Item { at, header }))
+    }
+
+    /// Whether the record's checksum is right.
+    pub(super) async fn is_whole(&mut self, item: &Item, key: &[u8]) -> Result<bool, F> {
+        let mut digest = item.header.digest();
+        digest.update(&key[..usize::from(item.header.key).min(key.len())]);
+        let mut chunk = [0; 64];
+        let (mut at, mut rest) = (item.value_at(), usize::from(item.header.value));
+        while rest > 0 {
+            let part = &mut chunk[..rest.min(64)];
+            self.flash.read(at, part).await.map_err(Error::Medium)?;
+            digest.update(part);
+            at += part.len() as u32;
+            rest -= part.len();
+        }
+        Ok(digest.finalize() == item.header.crc)
+    }
+
+    /// Reads a record's value to the front of `into`, and checks it. `Full` when it is longer than `into`.
+    pub(super) async fn value<'b>(
+        &mut self,
+        item: &Item,
+        key: &[u8],
+        into: &'b mut [u8],
+    ) -> Result<&'b [u8], F> {
+        let value = into
+            .get_mut(..usize::from(item.header.value))
+            .ok_or(Error::Full)?;
+        self.read(item.value_at(), value).await?;
+        check(&item.header, key, value)?;
+        Ok(value)
+    }
+
+    /// As [`Self::value`], into the buffer from `from` on; returns where the value ends there.
+    pub(super) async fn load(&mut self, item: &Item, key: &[u8], from: usize) -> Result<usize, F> {
+        let end = from + usize::from(item.header.value);
+        let value = self.buffer.get_mut(from..end).ok_or(Error::Full)?;
+        let read = self.flash.read(item.value_at(), value).await;
+        read.map_err(Error::Medium)?;
+        check(&item.header, key, value)?;
+        Ok(end)
+    }
+
+    /// As [`Self::load`] at the front of the buffer, of a part of a value, which cannot be checked.
+    pub(super) async fn load_part(&mut self, part: &Item) -> Result<usize, F> {
+        let end = usize::from(part.header.value);
+        let value = self.buffer.get_mut(..end).ok_or(Error::Full)?;
+        let read = self.flash.read(part.value_at(), value).await;
+        read.map_err(Error::Medium)?;
+        Ok(end)
+    }
+
+    /// Begins to write at a multiple of the unit.
+    pub(super) fn begin(&mut self, at: u32) {
+        self.at = at;
+        self.fill = 0;
+    }
+
+    /// Where the writer is.
+    pub(super) const fn position(&self) -> u32 {
+        self.at + self.fill as u32
+    }
+
+    async fn flush(&mut self) -> Result<(), F> {
+        let bytes = &self.buffer[..self.fill];
+        let written = self.flash.write(self.at, bytes).await;
+        written.map_err(Error::Medium)?;
+        self.at += self.fill as u32;
+        self.fill = 0;
+        Ok(())
+    }
+
+    pub(super) async fn push(&mut self, bytes: &[u8]) -> Result<(), F> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let space = &mut self.buffer[self.fill..];
+            let length = space.len().min(rest.len());
+            let (now, later) = rest.split_at(length);
+            space[..length].copy_from_slice(now);
+            self.fill += length;
+            rest = later;
+            if self.fill == BUFFER {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves everything up to `position` as it is when erased.
+    pub(super) async fn skip_to(&mut self, position: u32) -> Result<(), F> {
+        while self.position() < position {
+            self.push(&[0xff]).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes a whole record.
+    pub(super) async fn push_record(
+        &mut self,
+        key: &[u8],
+        value: &[&[u8]],
+        flags: u8,
+    ) -> Result<(), F> {
+        let header = Header::new(key, value, flags);
+        let end = self.position() + header.size();
+        self.push(&header.bytes()).await?;
+        self.push(key).await?;
+        for part in value {
+            self.push(part).await?;
+        }
+        self.skip_to(end).await
+    }
+
+    /// Copies a whole record, and checks it.
+    pub(super) async fn push_copy(&mut self, item: &Item, key: &[u8]) -> Result<(), F> {
+        let end = self.position() + item.header.size();
+        self.push(&item.header.bytes()).await?;
+        self.push(key).await?;
+        let mut digest = item.header.digest();
+        digest.update(key);
+        let (mut at, mut rest) = (item.value_at(), usize::from(item.header.value));
+        while rest > 0 {
+            let space = &mut self.buffer[self.fill..];
+            let part_length = space.len().min(rest);
+            let part = &mut space[..part_length];
+            let read = self.flash.read(at, part).await;
+            read.map_err(Error::Medium)?;
+            digest.update(part);
+            self.fill += part_length;
+            at += part_length as u32;
+            rest -= part_length;
+            if self.fill == BUFFER {
+                self.flush().await?;
+            }
+        }
+        if digest.finalize() != item.header.crc {
+            return Err(Error::Damaged);
+        }
+        self.skip_to(end).await
+    }
+
+    /// Writes what waits; when this returns, all is on the medium.
+    pub(super) async fn finish(&mut self) -> Result<(), F> {
+        let end = self.position().next_multiple_of(Self::UNIT);
+        self.skip_to(end).await?;
+        if self.fill > 0 {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+}
+
+fn check<E>(header: &Header, key: &[u8], value: &[u8]) -> core::result::Result<(), Error<E>> {
+    let mut digest = header.digest();
+    digest.update(key);
+    digest.update(value);
+    if digest.finalize() == header.crc {
+        Ok(())
+    } else {
+        Err(Error::Damaged)
+    }
+}

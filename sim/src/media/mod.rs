@@ -1,0 +1,124 @@
+//! Simulated media for the store on flash: a NOR chip and a memory card that keep the rules of the real ones, count what is done to
+//! them, and lose power in the middle of it.
+
+mod card;
+mod nor;
+
+pub use card::Card;
+pub use nor::Nor;
+
+use core::future::Future;
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+
+use embedded_storage_async::nor_flash::{NorFlashError, NorFlashErrorKind};
+
+use crate::draw::Draw;
+
+/// The power is gone: nothing works until it is back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PowerLost;
+
+impl NorFlashError for PowerLost {
+    fn kind(&self) -> NorFlashErrorKind {
+        NorFlashErrorKind::Other
+    }
+}
+
+/// What was done to a medium.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counts {
+    /// Reads, and their bytes.
+    pub reads: u64,
+    /// See `reads`.
+    pub read_bytes: u64,
+    /// Writes, and their bytes.
+    pub writes: u64,
+    /// See `writes`.
+    pub written_bytes: u64,
+    /// Sectors erased.
+    pub erases: u64,
+}
+
+impl Counts {
+    /// What was done since.
+    pub const fn since(&self, earlier: &Self) -> Self {
+        Self {
+            reads: self.reads - earlier.reads,
+            read_bytes: self.read_bytes - earlier.read_bytes,
+            writes: self.writes - earlier.writes,
+            written_bytes: self.written_bytes - earlier.written_bytes,
+            erases: self.erases - earlier.erases,
+        }
+    }
+}
+
+/// The power of a medium, and when it goes.
+#[derive(Clone, Debug)]
+pub struct Power {
+    draw: Draw,
+    /// Steps until it goes: bytes of a chip, blocks of a card; an erasure counts as one.
+    left: Option<u64>,
+    lost: bool,
+    used: u64,
+}
+
+impl Power {
+    fn new(draw: Draw) -> Self {
+        Self {
+            draw,
+            left: None,
+            lost: false,
+            used: 0,
+        }
+    }
+
+    /// How many of that many steps are done before the power goes.
+    fn spend(&mut self, steps: u64) -> Result<u64, PowerLost> {
+        if self.lost {
+            return Err(PowerLost);
+        }
+        let done = match self.left {
+            Some(left) if left < steps => {
+                self.lost = true;
+                left
+            }
+            _ => steps,
+        };
+        self.left = self.left.map(|left| left - done);
+        self.used += done;
+        Ok(done)
+    }
+
+    /// Lets it go after so many more steps.
+    pub fn cut_after(&mut self, steps: u64) {
+        self.left = Some(steps);
+    }
+
+    /// Brings it back for good.
+    pub fn restore(&mut self) {
+        self.left = None;
+        self.lost = false;
+    }
+
+    /// Whether it is gone.
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Steps taken so far.
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+}
+
+/// The result of a future that never has to wait, as all do over simulated media.
+///
+/// # Panics
+/// When it waits.
+pub fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("a simulated medium answers at once"),
+    }
+}
