@@ -237,7 +237,7 @@ impl Network for Pipes {
             };
             link.outward.advance(now);
             let id = link.client;
-            if !scene.clients.get(id).is_some_and(|c| c.reads_from <= now) {
+            if scene.clients.get(id).is_none_or(|c| c.reads_from > now) {
                 continue;
             }
             while link.outward.unread() > 0 {

@@ -106,10 +106,15 @@ impl Host {
     }
 
     fn sockets(&self) -> impl Iterator<Item = &tcp::Socket<'static>> {
-        self.station.sockets.iter().map(|(_, socket)| {
-            let Socket::Tcp(socket) = socket;
-            socket
-        })
+        // Other crates of a build may bring other kinds of sockets.
+        #[allow(unreachable_patterns)]
+        self.station
+            .sockets
+            .iter()
+            .filter_map(|(_, socket)| match socket {
+                Socket::Tcp(socket) => Some(socket),
+                _ => None,
+            })
     }
 
     /// Peers that the server may take for connected.
