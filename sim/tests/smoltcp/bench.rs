@@ -239,8 +239,7 @@ impl Bench<'_> {
             .sockets
             .iter()
             .filter(|(_, socket)| {
-                let smoltcp::socket::Socket::Tcp(socket) = socket;
-                socket.state() == state
+                matches!(socket, smoltcp::socket::Socket::Tcp(socket) if socket.state() == state)
             })
             .count()
     }
