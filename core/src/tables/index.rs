@@ -51,17 +51,31 @@ impl<'a> Index<'a> {
 
     /// The first slot under that hash that `is` the one sought.
     pub(crate) fn find(&self, hash: u32, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
-        let hash = upper(hash);
-        let mut at = self.start(hash);
-        for _ in 0..self.cells.len() {
-            let cell = self.cells[at];
+        let mut probes = 0;
+        while let Some(slot) = self.next_under(upper(hash), &mut probes) {
+            if is(slot) {
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// The next slot under that hash, after so many cells were looked at.
+    fn next_under(&self, hash: Hash, probes: &mut usize) -> Option<u32> {
+        let start = self.start(hash);
+        while *probes < self.cells.len() {
+            let at = start + *probes;
+            let cell = self
+                .cells
+                .get(at)
+                .or(self.cells.get(at.wrapping_sub(self.cells.len())))?;
             if cell.slot == Short::NIL {
                 return None;
             }
-            if cell.hash == hash && is(cell.slot.get()) {
+            *probes += 1;
+            if cell.hash == hash {
                 return Some(cell.slot.get());
             }
-            at = (at + 1) % self.cells.len();
         }
         None
     }

@@ -79,7 +79,7 @@ impl Server<'_> {
                     );
                     return Flow::Done;
                 }
-                self.account_change(c, "TITLE", name, |_| {
+                self.account_change(c, "TITLE", name, &|_| {
                     Change::Titles(Text::truncated(titles))
                 })
             }
@@ -91,13 +91,13 @@ impl Server<'_> {
                 );
                 Flow::Done
             }
-            "disable" => self.account_change(c, "DISABLE", name, |account| {
+            "disable" => self.account_change(c, "DISABLE", name, &|account| {
                 Change::Flags(account.flags | AccountFlags::DISABLED)
             }),
-            "enable" => self.account_change(c, "ENABLE", name, |account| {
+            "enable" => self.account_change(c, "ENABLE", name, &|account| {
                 Change::Flags(account.flags - AccountFlags::DISABLED)
             }),
-            "owner" => self.account_change(c, "OWNER", name, |account| {
+            "owner" => self.account_change(c, "OWNER", name, &|account| {
                 Change::Flags(account.flags | AccountFlags::OWNER)
             }),
             "remove" => self.account_remove(c, name),
@@ -162,7 +162,7 @@ impl Server<'_> {
         c: u32,
         subcommand: &str,
         name: &str,
-        change: impl FnOnce(&Account) -> Change,
+        change: &dyn Fn(&Account) -> Change,
     ) -> Flow {
         let a = match self.account_named(c, name) {
             Ok(a) => a,
@@ -190,7 +190,7 @@ impl Server<'_> {
         let memo = self.conns[c].memo;
         if matches!(memo, Memo::Done | Memo::Refused(_)) {
             self.release_credential(c);
-            return self.account_change(c, "PASSWD", name, |_| Change::Verifier(Verifier::NONE));
+            return self.account_change(c, "PASSWD", name, &|_| Change::Verifier(Verifier::NONE));
         }
         let verifier = if deriving {
             self.credentials[k].derived()
@@ -202,7 +202,7 @@ impl Server<'_> {
         };
         match verifier {
             Some(verifier) => {
-                self.account_change(c, "PASSWD", name, |_| Change::Verifier(verifier))
+                self.account_change(c, "PASSWD", name, &|_| Change::Verifier(verifier))
             }
             None => self.derive_new(c, password),
         }

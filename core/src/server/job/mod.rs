@@ -441,28 +441,28 @@ impl Server<'_> {
 
     /// The row in hand. Taking it is a matter of the caller: `job.at = next; job.after = id`.
     pub(super) fn row<'p, T: Deserialize<'p>>(&'p self, job: &mut Job) -> Row<T> {
-        if job.failed {
-            return Row::End;
+        let mut rest = self.rows_left(job);
+        if let Some(row) = next_row(&mut rest) {
+            return Row::Is(row, job.len - rest.len() as u16);
         }
-        if job.page == NIL {
-            if job.more {
-                job.wants = true;
-                return Row::Page;
-            }
-            return Row::End;
+        // A page that is done with is given back when the lines before are sent.
+        job.page = NIL;
+        if job.more && !job.failed {
+            job.wants = true;
+            return Row::Page;
         }
-        let bytes = self.pages.get(job.page);
-        let mut rest = bytes
+        Row::End
+    }
+
+    /// What is left of the page in hand.
+    fn rows_left(&self, job: &Job) -> &[u8] {
+        if job.failed || job.page == NIL {
+            return &[];
+        }
+        self.pages
+            .get(job.page)
             .get(usize::from(job.at)..usize::from(job.len))
-            .unwrap_or_default();
-        match next_row(&mut rest) {
-            Some(row) => Row::Is(row, job.len - rest.len() as u16),
-            None => {
-                // The page is done with; it is given back when the lines before are sent.
-                job.page = NIL;
-                self.row(job)
-            }
-        }
+            .unwrap_or_default()
     }
 
     /// Writes one line of a job, into the batch of its command if there is one.
