@@ -6,23 +6,49 @@ use cortex_m::peripheral::{SCB, scb};
 
 use crate::stack;
 
+/// Tells the addresses of the calls that led here, the innermost first (`addr2line -f -e` with the image says where that is). Not the
+/// place and the text of `info`: with them the image would keep those of every panic there is, some 37 KB.
 #[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
+fn panic(_: &PanicInfo<'_>) -> ! {
     cortex_m::interrupt::disable();
-    let (file, line) = info
-        .location()
-        .map_or(("?", 0), |place| (place.file(), place.line()));
-    // The message's text only where it needs no formatting: that machinery would cost some 10 KiB.
-    let text = info.message().as_str().unwrap_or("");
+    let (mut frame, mut calls) = (frame_pointer(), [0; 6]);
+    for call in &mut calls {
+        // A frame begins with the caller's frame pointer and the address to return to. It ends where the stack does.
+        let bounds = stack::bounds();
+        if frame % 4 != 0 || frame < bounds.0 || frame + 8 > bounds.1 {
+            break;
+        }
+        #[expect(unsafe_code, reason = "reads of the stack's own memory")]
+        let (caller, address) = unsafe {
+            let words = frame as *const usize;
+            (words.read_volatile(), words.add(1).read_volatile())
+        };
+        (frame, *call) = (caller, address);
+    }
+    let [a, b, c, d, e, f] = calls;
     defmt::error!(
-        "panic at {=str}:{=u32} {=str}; starting again",
-        file,
-        line,
-        text
+        "panic, called from {=usize:#x} {=usize:#x} {=usize:#x} {=usize:#x} {=usize:#x} {=usize:#x}; starting again",
+        a,
+        b,
+        c,
+        d,
+        e,
+        f
     );
     // Not in a loop at full speed, if it happens at every start.
     cortex_m::asm::delay(50_000_000);
     SCB::sys_reset()
+}
+
+/// Where the frame of the function that asks begins: for this target every function has one.
+#[inline(always)]
+fn frame_pointer() -> usize {
+    let frame;
+    #[expect(unsafe_code, reason = "a register is only read")]
+    unsafe {
+        core::arch::asm!("mov {}, r7", out(reg) frame, options(nomem, nostack, preserves_flags));
+    }
+    frame
 }
 
 #[expect(unsafe_code, reason = "an exception entry that cannot use the stack")]
