@@ -57,6 +57,7 @@ impl<E: core::fmt::Debug> NorFlashError for Error<E> {
 /// Blocks as NOR flash: reads of any bytes, writes of whole blocks, once each between erasures.
 ///
 /// The block read last is kept, since small reads come in runs.
+#[derive(Clone, Debug)]
 pub struct Blocks<B> {
     device: B,
     kept: Option<u32>,

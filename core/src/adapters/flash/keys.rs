@@ -21,6 +21,8 @@ pub(super) enum Table {
     /// Account or channel: nothing. It is being removed.
     DoomedAccount = 5,
     DoomedChannel = 6,
+    /// Name of a setting: its value, as text.
+    Config = 7,
     /// Account: `AccountRecord`.
     Account = 16,
     /// Folded name: account.

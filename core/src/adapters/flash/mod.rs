@@ -257,6 +257,14 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
                 self.put(Key::of(Table::Settings), &settings).await?;
                 Ok(Outcome::Done)
             }
+            Operation::PutConfig { name, value } => {
+                let Some(key) = Key::name(Table::Config, name) else {
+                    return Ok(Outcome::Refused(Reason::Failed));
+                };
+                self.must_grow(0)?;
+                self.commit(&[Write::Put(key, &[value.as_bytes()])]).await?;
+                Ok(Outcome::Done)
+            }
             Operation::FindAccount { .. }
             | Operation::LoadAccount { .. }
             | Operation::CreateAccount(_)
@@ -279,6 +287,35 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
                 self.on_history(operation, answer).await
             }
         }
+    }
+
+    /// The first of the settings that were kept by `PutConfig` after this name, in order of their names: name (in lower case) and
+    /// value. `buffer` has at least [`SCRATCH`] bytes.
+    pub async fn config<'b>(
+        &mut self,
+        after: &str,
+        buffer: &'b mut [u8],
+    ) -> Result<Option<(&'b str, &'b str)>, F> {
+        let mut key = Key::name(Table::Config, after).ok_or(Error::Full)?;
+        let mut cursor = self.tree.seek(&mut self.medium, &key).await?;
+        while let Some(item) = self.next(&mut cursor, &mut key).await? {
+            if !key.is_in(Table::Config) {
+                break;
+            }
+            if key.tail() == after.as_bytes() {
+                continue;
+            }
+            let (name, rest) = buffer
+                .split_at_mut_checked(key.tail().len())
+                .ok_or(Error::Full)?;
+            name.copy_from_slice(key.tail());
+            let value = self.medium.value(&item, key.as_bytes(), rest).await?;
+            return match (core::str::from_utf8(name), core::str::from_utf8(value)) {
+                (Ok(name), Ok(value)) => Ok(Some((name, value))),
+                _ => Err(Error::Damaged),
+            };
+        }
+        Ok(None)
     }
 
     /// Does a piece of the work that would else keep a later operation waiting, while there is nothing to do; false when there is
