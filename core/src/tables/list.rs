@@ -1,8 +1,6 @@
 //! Doubly linked lists through the slots of a pool: O(1) everything, no memory of their own.
 
-use core::ops::IndexMut;
-
-use super::{NIL, Short};
+use super::{NIL, Pool, Short};
 
 const APART: u32 = NIL - 1;
 
@@ -32,26 +30,54 @@ impl Link {
     }
 }
 
-/// A slot type that can be in the `K`th kind of list.
-pub trait Linked<const K: usize> {
-    /// The slot's place in that list.
-    fn link(&self) -> &Link;
+/// A slot type that can be in lists.
+pub trait Links {
+    /// The slot's place in a list of that kind.
+    fn link(&self, kind: usize) -> &Link;
     /// The same, to be changed.
-    fn link_mut(&mut self) -> &mut Link;
+    fn link_mut(&mut self, kind: usize) -> &mut Link;
 }
+
+/// A slot type that can be in the `K`th kind of list.
+pub trait Linked<const K: usize>: Links {}
 
 /// Implements [`Linked`]: `linked!(Conn { 0: runnable, 1: ready })`.
 macro_rules! linked {
-    ($type:ty { $($k:literal: $field:ident),* $(,)? }) => {
-        $(impl $crate::tables::Linked<$k> for $type {
+    ($type:ty { $first:literal: $default:ident $(, $k:literal: $field:ident)* $(,)? }) => {
+        impl $crate::tables::Linked<$first> for $type {}
+        $(impl $crate::tables::Linked<$k> for $type {})*
+
+        impl $crate::tables::Links for $type {
             #[inline]
-            fn link(&self) -> &$crate::tables::Link { &self.$field }
+            fn link(&self, kind: usize) -> &$crate::tables::Link {
+                match kind {
+                    $($k => &self.$field,)*
+                    _ => &self.$default,
+                }
+            }
             #[inline]
-            fn link_mut(&mut self) -> &mut $crate::tables::Link { &mut self.$field }
-        })*
+            fn link_mut(&mut self, kind: usize) -> &mut $crate::tables::Link {
+                match kind {
+                    $($k => &mut self.$field,)*
+                    _ => &mut self.$default,
+                }
+            }
+        }
     };
 }
 pub(crate) use linked;
+
+/// A table of slots in lists. What links them is compiled once, not for each type of slot.
+pub(crate) trait Table {
+    fn link_of(&mut self, index: u32, kind: usize) -> &mut Link;
+}
+
+impl<T: Links> Table for Pool<'_, T> {
+    #[inline]
+    fn link_of(&mut self, index: u32, kind: usize) -> &mut Link {
+        self[index].link_mut(kind)
+    }
+}
 
 const fn some(slot: Short) -> Option<u32> {
     match slot.get() {
@@ -60,12 +86,52 @@ const fn some(slot: Short) -> Option<u32> {
     }
 }
 
-/// A list of the `K`th kind.
+/// The ends of a list.
 #[derive(Clone, Copy, Debug)]
-pub struct List<const K: usize> {
+struct Ends {
     head: Short,
     tail: Short,
 }
+
+impl Ends {
+    #[inline]
+    fn push_back(&mut self, slots: &mut dyn Table, kind: usize, index: u32) {
+        let link = slots.link_of(index, kind);
+        if link.is_linked() {
+            return;
+        }
+        *link = Link {
+            next: Short::NIL,
+            prev: self.tail,
+        };
+        let index = Short::new(index);
+        match self.tail.get() {
+            NIL => self.head = index,
+            tail => slots.link_of(tail, kind).next = index,
+        }
+        self.tail = index;
+    }
+
+    #[inline]
+    fn remove(&mut self, slots: &mut dyn Table, kind: usize, index: u32) {
+        let Link { next, prev } = core::mem::take(slots.link_of(index, kind));
+        if next.get() == APART {
+            return;
+        }
+        match prev.get() {
+            NIL => self.head = next,
+            prev => slots.link_of(prev, kind).next = next,
+        }
+        match next.get() {
+            NIL => self.tail = prev,
+            next => slots.link_of(next, kind).prev = prev,
+        }
+    }
+}
+
+/// A list of the `K`th kind.
+#[derive(Clone, Copy, Debug)]
+pub struct List<const K: usize>(Ends);
 
 impl<const K: usize> Default for List<K> {
     fn default() -> Self {
@@ -75,70 +141,37 @@ impl<const K: usize> Default for List<K> {
 
 impl<const K: usize> List<K> {
     /// Without slots.
-    pub const NEW: Self = Self {
+    pub const NEW: Self = Self(Ends {
         head: Short::NIL,
         tail: Short::NIL,
-    };
+    });
 
     #[inline]
     pub(crate) const fn front(&self) -> Option<u32> {
-        some(self.head)
+        some(self.0.head)
     }
 
     #[inline]
     pub(crate) const fn back(&self) -> Option<u32> {
-        some(self.tail)
+        some(self.0.tail)
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.head.get() == NIL
+        self.0.head.get() == NIL
     }
 
     /// Adds a slot at the end; nothing when it is in the list already.
-    pub(crate) fn push_back<T: Linked<K>>(
-        &mut self,
-        slots: &mut impl IndexMut<u32, Output = T>,
-        index: u32,
-    ) {
-        if slots[index].link().is_linked() {
-            return;
-        }
-        *slots[index].link_mut() = Link {
-            next: Short::NIL,
-            prev: self.tail,
-        };
-        match self.tail.get() {
-            NIL => self.head = Short::new(index),
-            tail => slots[tail].link_mut().next = Short::new(index),
-        }
-        self.tail = Short::new(index);
+    pub(crate) fn push_back<T: Linked<K>>(&mut self, slots: &mut Pool<'_, T>, index: u32) {
+        self.0.push_back(slots, K, index);
     }
 
     /// Takes a slot out; nothing when it is not in the list.
-    pub(crate) fn remove<T: Linked<K>>(
-        &mut self,
-        slots: &mut impl IndexMut<u32, Output = T>,
-        index: u32,
-    ) {
-        let Link { next, prev } = *slots[index].link();
-        if next.get() == APART {
-            return;
-        }
-        match prev.get() {
-            NIL => self.head = next,
-            prev => slots[prev].link_mut().next = next,
-        }
-        match next.get() {
-            NIL => self.tail = prev,
-            next => slots[next].link_mut().prev = prev,
-        }
-        *slots[index].link_mut() = Link::default();
+    pub(crate) fn remove<T: Linked<K>>(&mut self, slots: &mut Pool<'_, T>, index: u32) {
+        self.0.remove(slots, K, index);
     }
 
-    pub(crate) fn pop_front<T: Linked<K>>(
-        &mut self,
-        slots: &mut impl IndexMut<u32, Output = T>,
-    ) -> Option<u32> {
+    /// Takes the first slot out.
+    pub(crate) fn pop_front<T: Linked<K>>(&mut self, slots: &mut Pool<'_, T>) -> Option<u32> {
         let index = self.front()?;
         self.remove(slots, index);
         Some(index)
@@ -146,21 +179,15 @@ impl<const K: usize> List<K> {
 
     /// The slot after `index` in its list.
     #[inline]
-    pub(crate) fn next<T: Linked<K>>(
-        slots: &impl IndexMut<u32, Output = T>,
-        index: u32,
-    ) -> Option<u32> {
-        let next = slots[index].link().next.get();
+    pub(crate) fn next<T: Linked<K>>(slots: &Pool<'_, T>, index: u32) -> Option<u32> {
+        let next = slots[index].link(K).next.get();
         (next < APART).then_some(next)
     }
 
     /// The slot before `index` in its list.
     #[inline]
-    pub(crate) fn prev<T: Linked<K>>(
-        slots: &impl IndexMut<u32, Output = T>,
-        index: u32,
-    ) -> Option<u32> {
-        let prev = slots[index].link().prev.get();
+    pub(crate) fn prev<T: Linked<K>>(slots: &Pool<'_, T>, index: u32) -> Option<u32> {
+        let prev = slots[index].link(K).prev.get();
         (prev < APART).then_some(prev)
     }
 }

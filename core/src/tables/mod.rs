@@ -11,7 +11,7 @@ mod timers;
 pub use buffers::Buffers;
 pub use index::{Cell, Index};
 pub(crate) use list::linked;
-pub use list::{Link, Linked, List};
+pub use list::{Link, Linked, Links, List};
 pub(crate) use narrow::{Count, Generation, Offset, Time};
 pub use narrow::{SLOTS_MAX, Short};
 pub use pool::{Pool, Slot};
