@@ -1,6 +1,10 @@
 //! All memory of a server, borrowed as slices: one monomorphisation, capacities chosen at run time.
 
+mod fixed;
+
 use core::fmt;
+
+pub use self::fixed::Fixed;
 
 use crate::auth::throttle::Throttle;
 use crate::history::{Block, Log, Payer};
@@ -34,9 +38,15 @@ pub struct Capacities {
     pub handshakes: usize,
     /// Rates being limited.
     pub throttles: usize,
-    /// Buffers for lines in, replies, and half-sent lines.
-    pub buffers: usize,
-    /// Size of a buffer: the longest line with its tags, at least 1024 bytes.
+    /// Buffers for lines that arrive, or wait for the store.
+    pub lines: usize,
+    /// Buffers for entries on their way to the store and for messages of logins: more than there are handshakes.
+    pub bodies: usize,
+    /// Size of a line buffer: the longest line taken, with its tags, at least 640 bytes.
+    pub line_size: usize,
+    /// Buffers for replies and half-sent lines.
+    pub replies: usize,
+    /// Size of such a buffer: the longest line sent, with its tags, at least 1024 bytes and no less than `line_size`.
     pub buffer_size: usize,
     /// Staging blocks for pages read from the store.
     pub pages: usize,
@@ -66,7 +76,10 @@ impl Capacities {
             appends: slots(2048),
             handshakes: slots(256),
             throttles: 8192,
-            buffers: 1024,
+            lines: 1024,
+            bodies: slots(2048) + slots(256),
+            line_size: 5120,
+            replies: 1024,
             buffer_size: 5120,
             pages: 64,
             page_size: 16 * 1024,
@@ -74,6 +87,31 @@ impl Capacities {
             block_size: 8 * 1024,
         }
     }
+
+    /// For a microcontroller with 64 KiB of RAM and the feature `small`: twelve people in eight rooms and some private chats, one
+    /// more connection than people, and history in flash. What each line costs is in docs/memory.md.
+    pub const BOARD: Self = Self {
+        connections: 13,
+        accounts: 15,
+        channels: 14,
+        members: 112,
+        attachments: 112,
+        watches: 24,
+        bans: 8,
+        requests: 8,
+        appends: 6,
+        handshakes: 2,
+        throttles: 16,
+        lines: 3,
+        bodies: 3,
+        line_size: 704,
+        replies: 3,
+        buffer_size: 1024,
+        pages: 2,
+        page_size: 1024,
+        blocks: 5,
+        block_size: 1024,
+    };
 
     /// Few of everything, for tests that run into limits.
     pub const SMALL: Self = Self {
@@ -88,7 +126,10 @@ impl Capacities {
         appends: 8,
         handshakes: 3,
         throttles: 32,
-        buffers: 10,
+        lines: 10,
+        bodies: 11,
+        line_size: 1024,
+        replies: 10,
         buffer_size: 1024,
         pages: 3,
         page_size: 2048,
@@ -112,9 +153,43 @@ impl fmt::Display for Undersized {
 
 impl core::error::Error for Undersized {}
 
+/// What a table costs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cost {
+    /// Its name in [`Memory`].
+    pub table: &'static str,
+    /// Bytes that one costs.
+    pub each: usize,
+    /// How many.
+    pub count: usize,
+}
+
+/// Bytes that all tables take together, for these capacities.
+pub const fn bytes(capacities: &Capacities) -> usize {
+    let costs = costs(capacities);
+    let (mut sum, mut i) = (0, 0);
+    while i < costs.len() {
+        sum += costs[i].each * costs[i].count;
+        i += 1;
+    }
+    sum
+}
+
+/// Fails the build, when used in a constant, if tables and server take more than `budget` bytes.
+pub const fn fits(capacities: &Capacities, budget: usize) {
+    assert!(
+        bytes(capacities) + size_of::<crate::server::Server<'_>>() <= budget,
+        "the server's memory is larger than its budget: reduce the capacities"
+    );
+}
+
 /// Sizes that the slices alone do not tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sizes {
+    /// See [`Capacities::line_size`].
+    pub line_size: usize,
+    /// See [`Capacities::body_size`].
+    pub body_size: usize,
     /// See [`Capacities::buffer_size`].
     pub buffer_size: usize,
     /// See [`Capacities::page_size`].
@@ -168,11 +243,13 @@ macro_rules! memory {
             }
         }
 
-        /// Bytes that all tables take together, for these capacities.
-        pub const fn bytes(capacities: &Capacities) -> usize {
-            let mut sum = 0;
-            $(sum += { let $c = capacities; $count } * size_of::<$type>();)*
-            sum
+        /// What each table costs, for these capacities.
+        pub const fn costs(capacities: &Capacities) -> [Cost; [$(stringify!($name)),*].len()] {
+            [$(Cost {
+                table: stringify!($name),
+                each: size_of::<$type>(),
+                count: { let $c = capacities; $count },
+            }),*]
         }
     };
 }
@@ -181,21 +258,21 @@ memory! {
     /// Connections.
     conns: Slot<Conn> = fresh |c| c.connections;
     /// Their addresses.
-    addresses: Cell = fresh |c| c.connections * 2 + 1;
+    addresses: Cell = fresh |c| c.connections * 2;
     /// Their deadlines.
     timers: Timer = fresh |c| c.connections;
     /// Accounts.
     accounts: Slot<Account> = fresh |c| c.accounts;
     /// Accounts by name.
-    account_names: Cell = fresh |c| c.accounts * 2 + 1;
+    account_names: Cell = fresh |c| c.accounts * 2;
     /// Accounts by id.
-    account_ids: Cell = fresh |c| c.accounts * 2 + 1;
+    account_ids: Cell = fresh |c| c.accounts * 2;
     /// Channels.
     channels: Slot<Channel> = fresh |c| c.channels;
     /// Channels by name or accounts.
-    channel_keys: Cell = fresh |c| c.channels * 2 + 1;
+    channel_keys: Cell = fresh |c| c.channels * 2;
     /// Channels by id.
-    channel_ids: Cell = fresh |c| c.channels * 2 + 1;
+    channel_ids: Cell = fresh |c| c.channels * 2;
     /// Memberships.
     members: Slot<Member> = fresh |c| c.members;
     /// Cursors.
@@ -205,11 +282,11 @@ memory! {
     /// Watched names.
     watches: Slot<Watch> = fresh |c| c.watches;
     /// Watches by name.
-    watch_names: Cell = fresh |c| c.watches * 2 + 1;
+    watch_names: Cell = fresh |c| c.watches * 2;
     /// Store requests.
     requests: Slot<Request> = fresh |c| c.requests;
     /// Requests by what they ask.
-    request_index: Cell = fresh |c| c.requests * 2 + 1;
+    request_index: Cell = fresh |c| c.requests * 2;
     /// Entries on their way through the store.
     appends: Slot<Append> = fresh |c| c.appends;
     /// Logins in progress.
@@ -217,11 +294,11 @@ memory! {
     /// Rates.
     throttles: Throttle = fresh |c| c.throttles;
     /// Line buffers.
-    lines: u8 = zeroed |c| c.buffers * c.buffer_size;
+    lines: u8 = zeroed |c| c.lines * c.line_size;
     /// Reply buffers.
-    replies: u8 = zeroed |c| c.buffers * c.buffer_size;
+    replies: u8 = zeroed |c| c.replies * c.buffer_size;
     /// Bodies of entries, SASL messages.
-    bodies: u8 = zeroed |c| (c.appends + c.handshakes) * c.buffer_size;
+    bodies: u8 = zeroed |c| c.bodies * c.body_size();
     /// Staging blocks.
     pages: u8 = zeroed |c| c.pages * c.page_size;
     /// Rings.
@@ -229,15 +306,22 @@ memory! {
     /// History blocks.
     blocks: Block = fresh |c| c.blocks;
     /// Who pays for blocks.
-    payers: Payer = fresh |c| c.blocks + 1;
+    payers: Payer = fresh |c| c.blocks;
     /// Bytes of the blocks.
     history: u8 = zeroed |c| c.blocks * c.block_size;
 }
 
 impl Capacities {
+    /// Size of a buffer for an entry on its way to the store: a line and what is kept beside it.
+    pub const fn body_size(&self) -> usize {
+        self.line_size + 96
+    }
+
     /// The sizes that go with these capacities.
     pub const fn sizes(&self) -> Sizes {
         Sizes {
+            line_size: self.line_size,
+            body_size: self.body_size(),
             buffer_size: self.buffer_size,
             page_size: self.page_size,
             blocks_per_channel: if self.blocks / 4 > 1 {
@@ -271,6 +355,8 @@ impl Memory<'_> {
     /// Whether a server can work at all with this.
     pub(crate) fn check(&self) -> Result<(), Undersized> {
         let Sizes {
+            line_size,
+            body_size,
             buffer_size,
             page_size,
             ..
@@ -300,14 +386,16 @@ impl Memory<'_> {
             "handshakes"
         } else if self.throttles.is_empty() {
             "throttles"
-        } else if buffer_size < 1024 {
-            "buffer_size: at least 1024"
+        } else if line_size < 640 {
+            "line_size: at least 640"
+        } else if buffer_size < line_size.max(1024) {
+            "buffer_size: at least 1024 and line_size"
         } else if buffer_size > 32 * 1024 || page_size > 32 * 1024 {
             "buffer_size and page_size: at most 32768"
-        } else if self.lines.len() < 2 * buffer_size || self.replies.len() < 2 * buffer_size {
-            "buffers: at least 2"
-        } else if self.bodies.len() < 2 * buffer_size {
-            "appends and handshakes: at least 2 together"
+        } else if self.lines.len() < 2 * line_size || self.replies.len() < 2 * buffer_size {
+            "lines and replies: at least 2"
+        } else if self.bodies.len() < (self.credentials.len() + 1) * body_size {
+            "bodies: more than handshakes"
         } else if page_size < buffer_size {
             "page_size: at least buffer_size"
         } else if self.pages.len() < page_size {

@@ -76,7 +76,9 @@ pub fn run_local(
 ) -> Result<(), Failure> {
     // One connection needs little of anything.
     let capacities = Capacities {
-        buffers: 32,
+        lines: 32,
+        bodies: 72,
+        replies: 32,
         requests: 64,
         appends: 64,
         handshakes: 8,

@@ -245,7 +245,7 @@ fn capacities(
     let members = most(accounts * rooms + directs * 2 + 8);
     let attachments = most(clients * (rooms + accounts) + 8);
     let watches = most(clients * accounts + 8);
-    Capacities {
+    let mut capacities = Capacities {
         connections: clients + draw.size(2, 6),
         accounts: account_room,
         channels,
@@ -257,11 +257,14 @@ fn capacities(
         appends: draw.size(4, 40),
         handshakes: draw.size(2, 8),
         throttles: draw.size(32, 64),
-        buffers: clients + draw.size(6, 20),
+        lines: clients + draw.size(6, 20),
         pages: draw.size(2, 8),
         page_size: draw.size(2048, 6000),
         blocks: draw.size(16, 64),
         block_size: draw.size(1024, 4096),
         ..Capacities::SMALL
-    }
+    };
+    capacities.bodies = capacities.appends + capacities.handshakes;
+    capacities.replies = capacities.lines;
+    capacities
 }

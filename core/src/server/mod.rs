@@ -249,9 +249,9 @@ impl<'a> Server<'a> {
             retry_at: None,
             credentials: Pool::new(memory.credentials),
             throttles: Throttles::new(memory.throttles),
-            lines: Buffers::new(memory.lines, memory.sizes.buffer_size),
+            lines: Buffers::new(memory.lines, memory.sizes.line_size),
             replies: Buffers::new(memory.replies, memory.sizes.buffer_size),
-            bodies: Buffers::new(memory.bodies, memory.sizes.buffer_size),
+            bodies: Buffers::new(memory.bodies, memory.sizes.body_size),
             pages: Buffers::new(memory.pages, memory.sizes.page_size),
             history: History::new(
                 memory.logs,

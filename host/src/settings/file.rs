@@ -319,7 +319,9 @@ impl File {
         );
         set(&mut sizes.handshakes, memory.logins.map(Number::count));
         set(&mut sizes.throttles, memory.rates.map(Number::count));
-        set(&mut sizes.buffers, memory.buffers.map(Number::count));
+        set(&mut sizes.lines, memory.buffers.map(Number::count));
+        set(&mut sizes.replies, memory.buffers.map(Number::count));
+        sizes.bodies = sizes.appends + sizes.handshakes;
         set(&mut sizes.pages, memory.pages.map(Number::count));
         let block = sizes.block_size;
         set(
