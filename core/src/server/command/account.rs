@@ -6,7 +6,7 @@ use super::super::append::Draft;
 use super::super::channel::Effect as Brings;
 use super::super::conn::Memo;
 use super::super::input::Flow;
-use super::super::job::{Job, Task};
+use super::super::job::Task;
 use super::super::login::{Method, Progress};
 use super::super::request::{Change, What};
 use super::Found;
@@ -51,12 +51,12 @@ impl Server<'_> {
         match &*subcommand {
             "list" => {
                 let prefix = name::fold(name).unwrap_or_default();
-                self.once(c, Job::new(Task::Accounts { prefix }))
+                self.once(c, Task::Accounts { prefix })
             }
             "show" => match self.account_named(c, name) {
                 Ok(a) => {
                     let account = self.accounts[a].id;
-                    self.once(c, Job::new(Task::Rooms { account }))
+                    self.once(c, Task::Rooms { account })
                 }
                 Err(flow) => flow,
             },

@@ -5,7 +5,7 @@ use super::super::append::Draft;
 use super::super::channel::{Effect as Brings, Shape};
 use super::super::conn::Memo;
 use super::super::input::Flow;
-use super::super::job::{Job, Task};
+use super::super::job::Task;
 use super::super::request::What;
 use super::Found;
 use crate::irc::mask;
@@ -306,7 +306,7 @@ impl Server<'_> {
 
     fn tell_topic(&mut self, c: u32, target: &str) -> Flow {
         match self.own_room(c, "TOPIC", target) {
-            Ok(channel) => self.once(c, Job::new(Task::Topic { channel })),
+            Ok(channel) => self.once(c, Task::Topic { channel }),
             Err(flow) => flow,
         }
     }

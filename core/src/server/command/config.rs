@@ -3,7 +3,7 @@
 use super::super::Server;
 use super::super::conn::Memo;
 use super::super::input::Flow;
-use super::super::job::{Job, Task};
+use super::super::job::Task;
 use super::super::request::What;
 use crate::config::{Applies, Setting, VALUE_MAX};
 use crate::irc::message::Message;
@@ -21,7 +21,7 @@ impl Server<'_> {
         }
         let subcommand = m.param(0).unwrap_or_default();
         if subcommand.eq_ignore_ascii_case("LIST") {
-            self.once(c, Job::new(Task::Settings))
+            self.once(c, Task::Settings)
         } else if subcommand.eq_ignore_ascii_case("SET") {
             let (name, value) = (
                 m.param(1).unwrap_or_default(),

@@ -3,7 +3,7 @@
 use super::super::Server;
 use super::super::conn::Memo;
 use super::super::input::Flow;
-use super::super::job::{Job, Task};
+use super::super::job::Task;
 use super::super::request::What;
 use super::Found;
 use crate::history::{Covered, Select};
@@ -106,11 +106,6 @@ impl Server<'_> {
             events,
             last: self.channels[ch].last.seq(),
         };
-        let mut job = Job::new(Task::History {
-            channel: ch,
-            selector,
-            limit,
-        });
         // Memory may still hold what the configured limit has ended: pages begin after that, or the client would take an empty one for
         // the end.
         let (complete, first) = (self.is_complete(ch), self.channels[ch].first.seq());
@@ -128,12 +123,22 @@ impl Server<'_> {
                 .history
                 .select(ch, &Select { selector, ..select }, complete);
         }
+        let channel = ch;
+        let flow = self.once(
+            c,
+            Task::History {
+                channel,
+                selector,
+                limit,
+            },
+        );
         if let Covered::Page(bounds) = covered {
-            (job.next, job.last) = bounds.unwrap_or((Seq(1), Seq(0)));
-            job.next = job.next.max(first);
+            let (next, last) = bounds.unwrap_or((Seq(1), Seq(0)));
+            let job = &mut self.conns[c].job;
+            (job.next, job.last) = (next.max(first), last);
             job.mark = 1;
         }
-        self.once(c, job)
+        flow
     }
 
     fn targets(&mut self, c: u32, first: Option<&str>, second: Option<&str>, limit: u16) -> Flow {
@@ -146,11 +151,9 @@ impl Server<'_> {
             return Flow::Done;
         };
         let (from, to) = (a.min(b), a.max(b));
-        let job = Job {
-            mark: from,
-            ..Job::new(Task::Targets { from, to, limit })
-        };
-        self.once(c, job)
+        let flow = self.once(c, Task::Targets { from, to, limit });
+        self.conns[c].job.mark = from;
+        flow
     }
 
     /// The channel whose history a connection may see under a name: a room it is in, a direct chat of its own.

@@ -140,16 +140,16 @@ impl<'s> Server<'s> {
 
     /// Answers a command with a job.
     fn text(&mut self, c: u32, task: job::Task) -> Flow {
-        self.once(c, job::Job::new(task))
+        self.once(c, task)
     }
 
     /// Starts a job, the first time; the second time the command is done.
-    fn once(&mut self, c: u32, job: job::Job) -> Flow {
+    fn once(&mut self, c: u32, task: job::Task) -> Flow {
         if self.conns[c].progress > 0 {
             return Flow::Done;
         }
         self.conns[c].progress = 1;
-        self.start_job(c, job);
+        self.start_job(c, task);
         Flow::Wait
     }
 

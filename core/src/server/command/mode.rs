@@ -4,7 +4,7 @@ use super::super::Server;
 use super::super::channel::{Effect as Brings, Shape};
 use super::super::conn::Memo;
 use super::super::input::Flow;
-use super::super::job::{Job, Task};
+use super::super::job::Task;
 use super::Found;
 use crate::irc::mask;
 use crate::irc::message::Message;
@@ -164,7 +164,7 @@ impl Server<'_> {
         subject.push_str(sign);
         subject.push_str(letter.encode_utf8(&mut [0; 4]));
         if let (Mode::Ban, None) = (change.mode, change.param) {
-            self.start_job(c, Job::new(Task::Bans { channel: ch }));
+            self.start_job(c, Task::Bans { channel: ch });
             return Flow::Done;
         }
         if !self.needs_operator(c, ch) {

@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 
 use super::super::Server;
 use super::super::input::Flow;
-use super::super::job::{Fields, Job, Task};
+use super::super::job::{Fields, Task};
 use super::super::reply::Out;
 use super::Found;
 use crate::irc::message::Message;
@@ -39,7 +39,7 @@ impl Server<'_> {
         };
         self.next_target(c);
         match found {
-            Some(channel) => self.start_job(c, Job::new(Task::Names { channel })),
+            Some(channel) => self.start_job(c, Task::Names { channel }),
             None => self.numeric(c, RPL_ENDOFNAMES, format_args!("{shown} :End of NAMES")),
         }
         // Runs again for the next target, or to find that there is none.
@@ -65,7 +65,7 @@ impl Server<'_> {
                     if self.is_in(c, channel)
                         || !self.channels[channel].modes().contains(RoomModes::SECRET) =>
                 {
-                    return self.once(c, Job::new(Task::WhoRoom { channel, fields }));
+                    return self.once(c, Task::WhoRoom { channel, fields });
                 }
                 _ => {}
             }
@@ -73,7 +73,7 @@ impl Server<'_> {
             match self.find_account(c, target) {
                 Found::Wait => return Flow::Wait,
                 Found::Is(account) => {
-                    return self.once(c, Job::new(Task::WhoAccount { account, fields }));
+                    return self.once(c, Task::WhoAccount { account, fields });
                 }
                 _ => {}
             }
@@ -95,7 +95,7 @@ impl Server<'_> {
             return self.need_more(c, "WHOIS");
         };
         match self.find_account(c, target) {
-            Found::Is(account) => self.once(c, Job::new(Task::Whois { account })),
+            Found::Is(account) => self.once(c, Task::Whois { account }),
             Found::Wait => Flow::Wait,
             Found::Absent => {
                 self.open_batch(c);
@@ -228,8 +228,8 @@ impl Server<'_> {
                 }
                 Flow::Done
             }
-            Some("L" | "l") => self.once(c, Job::new(Task::Watches { status: false })),
-            Some("S" | "s") => self.once(c, Job::new(Task::Watches { status: true })),
+            Some("L" | "l") => self.once(c, Task::Watches { status: false }),
+            Some("S" | "s") => self.once(c, Task::Watches { status: true }),
             Some(unknown) if !unknown.is_empty() => {
                 let shown = text::start(unknown, 16);
                 let shown = if shown.contains(' ') { "*" } else { shown };

@@ -198,10 +198,10 @@ pub(super) fn key(parts: &[&[u8]]) -> u64 {
 
 impl Server<'_> {
     /// Begins a job, which answers the command in hand (into a batch, when it was labelled).
-    pub(super) fn start_job(&mut self, c: u32, job: Job) {
+    pub(super) fn start_job(&mut self, c: u32, task: Task) {
         self.open_batch(c);
-        self.hold_for_job(&job.task, true);
-        self.conns[c].job = job;
+        self.hold_for_job(&task, true);
+        self.conns[c].job = Job::new(task);
         self.wake(c);
     }
 
@@ -232,11 +232,13 @@ impl Server<'_> {
 
     /// Ends the job of a connection, finished or not.
     pub(super) fn end_job(&mut self, c: u32) {
-        let job = core::mem::replace(&mut self.conns[c].job, Job::NONE);
-        self.conns[c].page_asked = false;
+        let conn = &mut self.conns[c];
+        let task = conn.job.task;
+        conn.job = Job::NONE;
+        conn.page_asked = false;
         self.holders.remove(&mut self.conns, c);
         self.release_page(c, NIL);
-        self.hold_for_job(&job.task, false);
+        self.hold_for_job(&task, false);
     }
 
     /// Gives back the staging block of a connection, unless it is the one still `used`.

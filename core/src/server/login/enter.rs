@@ -29,7 +29,7 @@ impl Server<'_> {
         }
         self.timers.set(c, now + u64::from(self.config.ping_ms));
         self.conns[c].heard = now;
-        self.start_job(c, Job::new(Task::Welcome));
+        self.start_job(c, Task::Welcome);
     }
 
     /// A welcomed connection enters its account's rooms, once these are in memory. False while it must wait.
@@ -38,10 +38,8 @@ impl Server<'_> {
         match self.accounts[a].loaded {
             Loaded::No => {
                 self.accounts[a].loaded = Loaded::By(c);
-                self.conns[c].job = Job {
-                    wants: true,
-                    ..Job::new(Task::Memberships)
-                };
+                self.conns[c].job = Job::new(Task::Memberships);
+                self.conns[c].job.wants = true;
                 self.ask_for_page(c);
                 false
             }
