@@ -10,6 +10,9 @@ use crate::name::{AWAY_MAX, DISPLAY_MAX, KEY_MAX, NICK_MAX, REASON_MAX, ROOM_MAX
 pub const TOKENS_PER_LINE: usize = 13;
 /// Targets of one PRIVMSG, NOTICE or TAGMSG at most.
 pub const TARGETS_MAX: usize = 4;
+const _: () = assert!(TARGETS_MAX == 4, "as TARGMAX says");
+const TARGMAX: &str =
+    "TARGMAX=PRIVMSG:4,NOTICE:4,TAGMSG:4,JOIN:,PART:,KICK:1,NAMES:1,WHOIS:1,MONITOR:";
 
 /// What the tokens depend on; see [`Config`](crate::config::Config).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,37 +42,39 @@ pub fn write_token(
         watches,
         page,
     } = *context;
-    match index {
-        0 => write!(out, "NETWORK={network}"),
-        1 => out.write_str("CASEMAPPING=ascii"),
-        2 => out.write_str("UTF8ONLY"),
-        3 => out.write_str("CHANTYPES=#"),
-        4 => out.write_str("PREFIX=(qov)~@+"),
-        5 => out.write_str("CHANMODES=b,k,l,imnst"),
-        6 => write!(out, "MODES={CHANGES_MAX}"),
-        7 => write!(out, "CHANLIMIT=#:{rooms_per_account}"),
-        8 => write!(out, "MAXLIST=b:{bans_per_room}"),
-        9 => write!(out, "NICKLEN={NICK_MAX}"),
-        10 => write!(out, "USERLEN={NICK_MAX}"),
-        11 => write!(out, "NAMELEN={DISPLAY_MAX}"),
-        12 => write!(out, "CHANNELLEN={ROOM_MAX}"),
-        13 => write!(out, "TOPICLEN={TOPIC_MAX}"),
-        14 => write!(out, "KICKLEN={REASON_MAX}"),
-        15 => write!(out, "AWAYLEN={AWAY_MAX}"),
-        16 => write!(out, "KEYLEN={KEY_MAX}"),
-        17 => write!(out, "LINELEN={}", BODY_MAX + 2),
-        18 => write!(
-            out,
-            "TARGMAX=PRIVMSG:{TARGETS_MAX},NOTICE:{TARGETS_MAX},TAGMSG:{TARGETS_MAX},JOIN:,PART:,KICK:1,NAMES:1,WHOIS:1,MONITOR:"
-        ),
-        19 => write!(out, "MONITOR={watches}"),
-        20 => out.write_str("WHOX"),
-        21 => out.write_str("SAFELIST"),
-        22 => write!(out, "CHATHISTORY={page}"),
+    // With a number or without.
+    let (token, number) = match index {
+        0 => return write!(out, "NETWORK={network}").map(|()| true),
+        1 => ("CASEMAPPING=ascii", None),
+        2 => ("UTF8ONLY", None),
+        3 => ("CHANTYPES=#", None),
+        4 => ("PREFIX=(qov)~@+", None),
+        5 => ("CHANMODES=b,k,l,imnst", None),
+        6 => ("MODES=", Some(CHANGES_MAX)),
+        7 => ("CHANLIMIT=#:", Some(rooms_per_account.into())),
+        8 => ("MAXLIST=b:", Some(bans_per_room.into())),
+        9 => ("NICKLEN=", Some(NICK_MAX)),
+        10 => ("USERLEN=", Some(NICK_MAX)),
+        11 => ("NAMELEN=", Some(DISPLAY_MAX)),
+        12 => ("CHANNELLEN=", Some(ROOM_MAX)),
+        13 => ("TOPICLEN=", Some(TOPIC_MAX)),
+        14 => ("KICKLEN=", Some(REASON_MAX)),
+        15 => ("AWAYLEN=", Some(AWAY_MAX)),
+        16 => ("KEYLEN=", Some(KEY_MAX)),
+        17 => ("LINELEN=", Some(BODY_MAX + 2)),
+        18 => (TARGMAX, None),
+        19 => ("MONITOR=", Some(watches.into())),
+        20 => ("WHOX", None),
+        21 => ("SAFELIST", None),
+        22 => ("CHATHISTORY=", Some(page.into())),
         // In order of preference: both are exact here, and times are what the read marker uses too.
-        23 => out.write_str("MSGREFTYPES=timestamp,msgid"),
+        23 => ("MSGREFTYPES=timestamp,msgid", None),
         _ => return Ok(false),
-    }?;
+    };
+    out.write_str(token)?;
+    if let Some(number) = number {
+        write!(out, "{number}")?;
+    }
     Ok(true)
 }
 

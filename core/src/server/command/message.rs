@@ -1,5 +1,7 @@
 //! PRIVMSG, NOTICE and TAGMSG, to rooms and accounts. Several may be on their way to the store at once; everything else waits for them.
 
+use core::fmt;
+
 use super::super::Server;
 use super::super::append::Draft;
 use super::super::channel::Effect as Brings;
@@ -11,7 +13,7 @@ use crate::irc::mode::RoomModes;
 use crate::irc::numeric::*;
 use crate::irc::tags;
 use crate::name::{NICK_MAX, ROOM_MAX, TITLES_MAX};
-use crate::store::{AccountFlags, Kind, MemberFlags};
+use crate::store::{AccountFlags, Kind, MemberFlags, Reason};
 use crate::text::{self, Text};
 
 /// Longest client-only tags that are passed on.
@@ -32,38 +34,30 @@ impl Server<'_> {
             m.param(0).filter(|targets| !targets.is_empty()),
             m.param(1).unwrap_or_default(),
         ) else {
-            return self.complain(c, |s| {
-                s.numeric(
-                    c,
-                    ERR_NORECIPIENT,
-                    format_args!(":No recipient was given ({command})"),
-                )
-            });
+            return self.complain(
+                c,
+                ERR_NORECIPIENT,
+                format_args!(":No recipient was given ({command})"),
+            );
         };
         if text.is_empty() && kind != Kind::Tagmsg {
-            return self.complain(c, |s| {
-                s.numeric(c, ERR_NOTEXTTOSEND, format_args!(":No text to send"))
-            });
+            return self.complain(c, ERR_NOTEXTTOSEND, format_args!(":No text to send"));
         }
         let count = targets.split(',').count();
         if count > 1 && self.conns[c].labelled {
             // Their answers come as each is stored, and all must be in the label's one batch.
-            return self.complain(c, |s| {
-                s.numeric(
-                    c,
-                    ERR_TOOMANYTARGETS,
-                    format_args!("{command} :With a label, one target at a time"),
-                );
-            });
+            return self.complain(
+                c,
+                ERR_TOOMANYTARGETS,
+                format_args!("{command} :With a label, one target at a time"),
+            );
         }
         if count > TARGETS_MAX {
-            return self.complain(c, |s| {
-                s.numeric(
-                    c,
-                    ERR_TOOMANYTARGETS,
-                    format_args!("{command} :At most {TARGETS_MAX} targets at once"),
-                );
-            });
+            return self.complain(
+                c,
+                ERR_TOOMANYTARGETS,
+                format_args!("{command} :At most {TARGETS_MAX} targets at once"),
+            );
         }
         while let Some(target) = targets.split(',').nth(usize::from(self.conns[c].progress)) {
             match self.say_to(c, kind, target, text, m) {
@@ -75,11 +69,20 @@ impl Server<'_> {
     }
 
     /// An error goes out in its turn: after the messages before are stored.
-    fn complain(&mut self, c: u32, say: impl FnOnce(&mut Self)) -> Flow {
+    fn complain(&mut self, c: u32, code: u16, args: fmt::Arguments<'_>) -> Flow {
         if self.conns[c].unstored > 0 {
             return Flow::Wait;
         }
-        say(self);
+        self.numeric(c, code, args);
+        Flow::Done
+    }
+
+    /// The same where the store had no answer.
+    fn not_taken(&mut self, c: u32, kind: Kind, target: &str, reason: Reason) -> Flow {
+        if self.conns[c].unstored > 0 {
+            return Flow::Wait;
+        }
+        self.refused(c, kind.command(), target, reason);
         Flow::Done
     }
 
@@ -96,47 +99,51 @@ impl Server<'_> {
                         return Flow::Wait;
                     }
                     if let Err(why) = self.may_speak(c, ch) {
-                        return self.complain(c, |s| {
-                            s.numeric(c, ERR_CANNOTSENDTOCHAN, format_args!("{shown} :{why}"))
-                        });
+                        return self.complain(
+                            c,
+                            ERR_CANNOTSENDTOCHAN,
+                            format_args!("{shown} :{why}"),
+                        );
                     }
                     ch
                 }
                 Found::Absent => {
-                    return self.complain(c, |s| {
-                        s.numeric(
-                            c,
-                            ERR_NOSUCHCHANNEL,
-                            format_args!("{shown} :There is no such room"),
-                        );
-                    });
+                    return self.complain(
+                        c,
+                        ERR_NOSUCHCHANNEL,
+                        format_args!("{shown} :There is no such room"),
+                    );
                 }
                 Found::Wait => return Flow::Wait,
                 Found::Failed(reason) => {
-                    return self.complain(c, |s| s.refused(c, kind.command(), shown, reason));
+                    return self.not_taken(c, kind, shown, reason);
                 }
             }
         } else {
             let peer = match self.find_account(c, target) {
                 Found::Is(peer) if self.accounts[peer].flags.contains(AccountFlags::DISABLED) => {
-                    return self.complain(c, |s| {
-                        s.numeric(
-                            c,
-                            ERR_CANNOTSENDTOUSER,
-                            format_args!("{shown} :That account is disabled"),
-                        );
-                    });
+                    return self.complain(
+                        c,
+                        ERR_CANNOTSENDTOUSER,
+                        format_args!("{shown} :That account is disabled"),
+                    );
                 }
                 Found::Is(peer) => peer,
                 Found::Absent => {
-                    let target = text::start(target, 64);
-                    return self.complain(c, |s| {
-                        s.no_such_nick(c, target);
-                    });
+                    let shown = if target.is_empty() {
+                        "*"
+                    } else {
+                        text::start(target, NICK_MAX)
+                    };
+                    return self.complain(
+                        c,
+                        ERR_NOSUCHNICK,
+                        format_args!("{shown} :There is no such account"),
+                    );
                 }
                 Found::Wait => return Flow::Wait,
                 Found::Failed(reason) => {
-                    return self.complain(c, |s| s.refused(c, kind.command(), shown, reason));
+                    return self.not_taken(c, kind, shown, reason);
                 }
             };
             match self.find_direct(c, peer, true) {
@@ -157,7 +164,7 @@ impl Server<'_> {
                 }
                 Found::Absent | Found::Wait => return Flow::Wait,
                 Found::Failed(reason) => {
-                    return self.complain(c, |s| s.refused(c, kind.command(), shown, reason));
+                    return self.not_taken(c, kind, shown, reason);
                 }
             }
         };
@@ -168,13 +175,11 @@ impl Server<'_> {
             relayed.is_empty() || relayed.len() + line + LINE_FRAME <= self.replies.size()
         };
         if !m.tags.is_empty() && !fits {
-            return self.complain(c, |s| {
-                s.numeric(
-                    c,
-                    ERR_INPUTTOOLONG,
-                    format_args!(":Too many tags; the message was not sent"),
-                );
-            });
+            return self.complain(
+                c,
+                ERR_INPUTTOOLONG,
+                format_args!(":Too many tags; the message was not sent"),
+            );
         }
         if kind == Kind::Tagmsg {
             if relayed.is_empty() {
