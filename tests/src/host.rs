@@ -78,6 +78,25 @@ impl Drop for TempDir {
     }
 }
 
+/// Opens a connection. `window` bounds its receive buffer, in bytes.
+pub fn dial(address: SocketAddr, window: Option<usize>) -> io::Result<Box<dyn Wire>> {
+    use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let fd = socket(family, SocketType::STREAM, None)?;
+    if let Some(bytes) = window {
+        // Before connecting, or the window is negotiated without it.
+        sockopt::set_socket_recv_buffer_size(&fd, bytes)?;
+    }
+    connect(&fd, &address)?;
+    let stream = TcpStream::from(fd);
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    Ok(Box::new(SocketWire(stream)))
+}
+
 /// A running `soqet serve`. Killed when dropped.
 pub struct Server {
     child: Child,
@@ -144,25 +163,6 @@ impl Server {
         self.signal(Signal::TERM);
         let (status, _) = self.wait();
         assert!(status.success(), "SIGTERM ends in {status}");
-    }
-
-    /// Opens a connection to its IRC port.
-    pub fn dial(&self, window: Option<usize>) -> io::Result<Box<dyn Wire>> {
-        use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
-        let family = match self.irc {
-            SocketAddr::V4(_) => AddressFamily::INET,
-            SocketAddr::V6(_) => AddressFamily::INET6,
-        };
-        let fd = socket(family, SocketType::STREAM, None)?;
-        if let Some(bytes) = window {
-            // Before connecting, or the window is negotiated without it.
-            sockopt::set_socket_recv_buffer_size(&fd, bytes)?;
-        }
-        connect(&fd, &self.irc)?;
-        let stream = TcpStream::from(fd);
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        Ok(Box::new(SocketWire(stream)))
     }
 }
 
@@ -279,7 +279,7 @@ impl World for HostWorld {
     }
 
     fn dial(&mut self, window: Option<usize>) -> io::Result<Box<dyn Wire>> {
-        self.running().dial(window)
+        dial(self.running().irc, window)
     }
 
     fn dial_console(&mut self) -> io::Result<Box<dyn Wire>> {

@@ -160,4 +160,20 @@ impl Config<'_> {
         login_ms: 180_000,
         fixed: 0,
     };
+
+    /// Sensible values for a microcontroller with a dozen users, where computing is slow and nothing is encrypted.
+    pub const BOARD: Config<'static> = Config {
+        raw_passwords: RawPasswords::Never,
+        iterations: 4_096,
+        derive_budget: 50,
+        history: 2_000,
+        replay: 50,
+        page: 50,
+        rooms_per_account: 10,
+        bans_per_room: 10,
+        watches_per_connection: 20,
+        connections_per_address: 14,
+        appends_per_connection: 2,
+        ..Config::DEFAULT
+    };
 }

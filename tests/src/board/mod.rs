@@ -3,6 +3,8 @@
 pub mod cable;
 pub mod elf;
 pub mod emulator;
+pub mod storage;
+mod world;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,9 +14,19 @@ use std::sync::OnceLock;
 
 pub use cable::Cable;
 pub use emulator::{Emulator, Network, Options};
+pub use world::BoardWorld;
 
 /// The target of all boards there are.
 const TARGET: &str = "thumbv7m-none-eabi";
+
+/// What a board's storage is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Medium {
+    /// NOR flash.
+    Nor,
+    /// The blocks of a memory card.
+    Card,
+}
 
 /// A board that can be emulated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,8 +39,8 @@ pub struct Board {
     drive: &'static str,
     /// Bytes of its storage.
     storage: u64,
-    /// What is in storage that was never written.
-    blank: u8,
+    /// What that is.
+    medium: Medium,
     /// Where it looks for what the emulator tells it; see the firmware's `emulator.rs`.
     handover: u32,
 }
@@ -40,7 +52,7 @@ pub const BOARDS: &[Board] = &[
         network: "msf2-emac",
         drive: "mtd",
         storage: 16 << 20,
-        blank: 0xff,
+        medium: Medium::Nor,
         handover: 0x2000_ff80,
     },
     Board {
@@ -48,7 +60,7 @@ pub const BOARDS: &[Board] = &[
         network: "stellaris",
         drive: "sd",
         storage: 64 << 20,
-        blank: 0,
+        medium: Medium::Card,
         handover: 0x2000_ff80,
     },
 ];
@@ -72,10 +84,11 @@ impl Board {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
             file => file?,
         };
-        if self.blank == 0 {
+        if self.medium == Medium::Card {
+            // A new card reads as zeroes, and so does a hole in a file.
             return file.set_len(self.storage);
         }
-        let sector = [self.blank; 64 << 10];
+        let sector = [0xff; 64 << 10];
         for _ in 0..self.storage / sector.len() as u64 {
             file.write_all(&sector)?;
         }
