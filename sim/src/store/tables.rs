@@ -475,7 +475,7 @@ impl Tables {
                 *bytes,
                 self.channels
                     .values()
-                    .filter(|channel| channel.row.id > *after)
+                    .filter(|channel| channel.row.id > *after && !channel.row.name.is_empty())
                     .filter_map(|channel| {
                         let member = channel.members.get(account)?;
                         is_joined(member).then_some(MembershipRow {
@@ -527,11 +527,14 @@ impl Tables {
                 let rooms = self
                     .channels
                     .values()
+                    .filter(|channel| !channel.row.name.is_empty())
                     .filter(|channel| channel.members.get(account).is_some_and(is_joined))
                     .map(|channel| (channel, channel.row.name.as_str()));
+                // A chat with a removed account has no name to ask for it by.
                 let directs = self
                     .directs_of(*account)
-                    .map(|(channel, peer)| (channel, self.name(peer)));
+                    .map(|(channel, peer)| (channel, self.name(peer)))
+                    .filter(|(_, name)| !name.is_empty());
                 let mut rows: Vec<TargetRow<'_>> = rooms
                     .chain(directs)
                     .filter_map(|(channel, name)| {

@@ -484,7 +484,7 @@ impl Work {
 }
 
 /// An answer that waits to be given.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "each is the outcome of the same name")]
 pub enum Answer {
     Stored { seq: Seq, time: u64 },
@@ -501,6 +501,26 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// Keeps what another store answered.
+    pub fn owned(outcome: &Outcome<'_>) -> Self {
+        match *outcome {
+            Outcome::Stored { seq, time } => Self::Stored { seq, time },
+            Outcome::Done => Self::Done,
+            Outcome::Created(id) => Self::Created(id),
+            Outcome::Refused(reason) => Self::Refused(reason),
+            Outcome::Unknown => Self::Unknown,
+            Outcome::Settings(settings) => Self::Settings(settings),
+            Outcome::Account(ref record) => Self::Account(record.as_ref().map(Account::owned)),
+            Outcome::Channel(ref record) => Self::Channel(record.as_ref().map(ChannelRow::owned)),
+            Outcome::Member(member) => Self::Member(member),
+            Outcome::Page { rows, more } => Self::Page {
+                rows: rows.to_vec(),
+                more,
+            },
+            Outcome::Bounds(bounds) => Self::Bounds(bounds),
+        }
+    }
+
     /// As the core takes it.
     pub fn outcome(&self) -> Outcome<'_> {
         match self {
@@ -560,6 +580,27 @@ pub struct ChannelRow {
 }
 
 impl ChannelRow {
+    fn owned(record: &ChannelRecord<'_>) -> Self {
+        Self {
+            id: record.id,
+            name: record.name.to_owned(),
+            direct: record.direct,
+            founder: record.founder,
+            created: record.created,
+            topic: record.topic.to_owned(),
+            topic_by: record.topic_by.to_owned(),
+            topic_time: record.topic_time,
+            modes: record.modes,
+            key: record.key.to_owned(),
+            limit: record.limit,
+            members: record.members,
+            bans: record.bans,
+            first: record.first,
+            last: record.last,
+            last_time: record.last_time,
+        }
+    }
+
     fn record(&self) -> ChannelRecord<'_> {
         ChannelRecord {
             id: self.id,

@@ -327,11 +327,7 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         let mut at = base + page + PageHead::SIZE;
         let mut now = now;
         while let Some(found) = self.entry(at, limit).await? {
-            let whole = self
-                .medium
-                .is_whole(&found.item, &found.key.bytes())
-                .await?;
-            if !whole || found.key.seq != now.last + 1 {
+            if found.key.seq != now.last + 1 {
                 break;
             }
             now.pass(&found.key);
@@ -339,8 +335,12 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
             at = found.item.end().next_multiple_of(Medium::<F>::UNIT);
         }
         if head.end == 0 {
-            let more = head.newest > 0 && at < limit && self.medium.is_blank(at, PAGE).await?;
-            head.end = if more { at - base } else { page + PAGE };
+            if head.newest > 0 && at < limit && self.medium.is_blank(at, PAGE).await? {
+                head.end = at - base;
+            } else {
+                self.medium.must_be_last(at, limit).await?;
+                head.end = page + PAGE;
+            }
         }
         head.now = now;
         Ok(())
@@ -364,12 +364,18 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         Ok(whole.then_some(head))
     }
 
-    /// The entry at `at`, of whose checksum nothing is known yet.
+    /// The entry at `at`; `None` where there is none, or one that a cut left behind. Uses the medium's buffer.
     async fn entry(&mut self, at: u32, limit: u32) -> Result<Option<Found>, F> {
-        let mut key = [0; EntryKey::SIZE];
-        let item = self.medium.record(at, limit, &mut key).await?;
-        let item = item.filter(|item| usize::from(item.header.key) == EntryKey::SIZE);
-        Ok(item.and_then(|item| EntryKey::parse(&key).map(|key| Found { item, key })))
+        let mut bytes = [0; EntryKey::SIZE];
+        let Some(item) = self.medium.record(at, limit, &mut bytes).await? else {
+            return Ok(None);
+        };
+        let key = EntryKey::parse(&bytes);
+        let Some(key) = key.filter(|_| usize::from(item.header.key) == EntryKey::SIZE) else {
+            return Ok(None);
+        };
+        let whole = self.medium.is_whole(&item, &bytes).await?;
+        Ok(whole.then_some(Found { item, key }))
     }
 
     /// The last page of a channel behind whose beginning lies what is sought, or else its first: where it is, and its head.
@@ -441,7 +447,6 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         let limit = (found.item.at + 1).next_multiple_of(PAGE);
         let at = found.item.end().next_multiple_of(Medium::<F>::UNIT);
         let next = self.entry(at, limit).await?;
-        // What a cut left behind is not the next.
         Ok(next.filter(|next| next.key.seq == found.key.seq + 1))
     }
 

@@ -214,20 +214,34 @@ impl<F: NorFlash> Medium<F> {
         Ok(Some(Item { at, header }))
     }
 
-    /// Whether the record's checksum is right.
+    /// Whether the record's checksum is right. Uses the buffer.
     pub(super) async fn is_whole(&mut self, item: &Item, key: &[u8]) -> Result<bool, F> {
         let mut digest = item.header.digest();
         digest.update(&key[..usize::from(item.header.key).min(key.len())]);
-        let mut chunk = [0; 64];
         let (mut at, mut rest) = (item.value_at(), usize::from(item.header.value));
         while rest > 0 {
-            let part = &mut chunk[..rest.min(64)];
+            let part = &mut self.buffer[..rest.min(BUFFER)];
             self.flash.read(at, part).await.map_err(Error::Medium)?;
             digest.update(part);
             at += part.len() as u32;
             rest -= part.len();
         }
         Ok(digest.finalize() == item.header.crc)
+    }
+
+    /// Fails when there is a whole record after `at`, where none can be read: a cut leaves nothing behind it. Uses the buffer.
+    pub(super) async fn must_be_last(&mut self, at: u32, end: u32) -> Result<(), F> {
+        let mut key = [0; 64];
+        let mut at = at + 4;
+        while at < end {
+            if let Some(item) = self.record(at, end, &mut key).await?
+                && self.is_whole(&item, &key).await?
+            {
+                return Err(Error::Damaged);
+            }
+            at += 4;
+        }
+        Ok(())
     }
 
     /// Reads a record's value to the front of `into`, and checks it. `Full` when it is longer than `into`.

@@ -311,7 +311,7 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
             } else {
                 self.account(peer, 0).await?.map(|(record, _)| record.name)
             };
-            if let Some(name) = named {
+            if let Some(name) = named.filter(|name| !name.is_empty()) {
                 let row = TargetRow {
                     channel,
                     name,

@@ -240,7 +240,30 @@ impl<const KEYS: usize> Tree<KEYS> {
             run_sectors: manifest.run_sectors,
             run_pages: manifest.run_pages,
         };
+        self.check_run(medium).await?;
         self.replay(medium).await
+    }
+
+    /// Whether every record of the run is whole.
+    async fn check_run<F: NorFlash>(&self, medium: &mut Medium<F>) -> Result<(), F> {
+        let mut position = 0;
+        let mut key = Key::EMPTY;
+        while position < u32::from(self.run_pages) * RUN_PAGE {
+            let at = self.run_place::<F>(position);
+            let limit = (at + 1).next_multiple_of(RUN_PAGE);
+            match medium.record(at, limit, key.fill()).await? {
+                Some(item) if medium.is_whole(&item, key.fill()).await? => {
+                    position += item.header.size();
+                }
+                None if !position.is_multiple_of(RUN_PAGE)
+                    && medium.is_blank(at, RUN_PAGE).await? =>
+                {
+                    position = position.next_multiple_of(RUN_PAGE);
+                }
+                _ => return Err(Error::Damaged),
+            }
+        }
+        Ok(())
     }
 
     /// Finds what is in the log, and where it ends.
@@ -266,6 +289,9 @@ impl<const KEYS: usize> Tree<KEYS> {
                     batch = (at, 0);
                     end = at - base;
                 }
+            }
+            if batch.1 > 0 || (at < limit && !medium.is_blank(at, PAGE).await?) {
+                medium.must_be_last(at, limit).await?;
             }
             page += PAGE;
         }
