@@ -7,23 +7,32 @@ use core::fmt;
 
 use crate::text::Text;
 
+/// A limit, and that of a server with the feature `small`, which keeps these texts for everybody online.
+const fn limit(usual: usize, small: usize) -> usize {
+    if cfg!(feature = "small") {
+        small
+    } else {
+        usual
+    }
+}
+
 /// Longest nick (account name), bytes.
 pub const NICK_MAX: usize = 23;
 /// [`check_nick`]'s rule, in words for who chose one that is refused.
 pub const NICK_RULE: &str = "a nick is 1 to 23 of A-Z a-z 0-9 - _ [ ] { } \\ | ^ ` and does not begin with a digit or -; \
      a name in any script can stand beside it: SETNAME, after the login";
 /// Longest room name with its `#`, bytes.
-pub const ROOM_MAX: usize = 47;
+pub const ROOM_MAX: usize = limit(47, 31);
 /// Longest display name, bytes.
-pub const DISPLAY_MAX: usize = 64;
+pub const DISPLAY_MAX: usize = limit(64, 36);
 /// All titles of an account together with the commas between them, bytes.
-pub const TITLES_MAX: usize = 64;
+pub const TITLES_MAX: usize = limit(64, 31);
 /// Longest topic, bytes.
 pub const TOPIC_MAX: usize = 300;
 /// Longest room key, bytes.
 pub const KEY_MAX: usize = 23;
 /// Longest away text, bytes.
-pub const AWAY_MAX: usize = 120;
+pub const AWAY_MAX: usize = limit(120, 39);
 /// Longest ban mask, bytes.
 pub const MASK_MAX: usize = 63;
 /// Longest reason of KICK, PART or QUIT, bytes.

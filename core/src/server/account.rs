@@ -3,9 +3,8 @@
 use crate::id::{AccountId, ChannelId};
 use crate::name::{AWAY_MAX, DISPLAY_MAX, Nick, TITLES_MAX};
 use crate::store::AccountFlags;
-use crate::tables::{self, List, linked};
+use crate::tables::{self, Count, List, Short, Tally, Time, linked};
 use crate::text::Text;
-use crate::time::Instant;
 
 /// Whether an account's memberships are in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -13,7 +12,7 @@ pub(super) enum Loaded {
     #[default]
     No,
     /// By the connection in that slot.
-    By(u32),
+    By(Short),
     Yes,
 }
 
@@ -42,24 +41,24 @@ pub struct Account {
     pub(super) titles: Text<TITLES_MAX>,
     pub(super) away: Text<AWAY_MAX>,
     pub(super) flags: AccountFlags,
-    pub(super) created: u64,
+    pub(super) created: Time,
     pub(super) loaded: Loaded,
     pub(super) removal: Removal,
     /// Welcomed connections.
     pub(super) conns: List<3>,
-    pub(super) online: u32,
+    pub(super) online: Tally,
     /// Others were told, or are being told, that it is online.
     pub(super) announced: bool,
     /// Of these, how many are away.
-    pub(super) away_conns: u32,
+    pub(super) away_conns: Tally,
     /// Holds the slot although nobody is online: half-done removals and markers still to be written.
-    pub(super) pins: u32,
+    pub(super) pins: Tally,
     pub(super) members: List<0>,
     /// Stamps of the last change of presence and of display name, told to those who share a room.
-    pub(super) presence_stamp: u64,
-    pub(super) display_stamp: u64,
+    pub(super) presence_stamp: Count,
+    pub(super) display_stamp: Count,
     /// Last sign of life.
-    pub(super) active: Instant,
+    pub(super) active: Count,
     pub(super) by_stamp: tables::Link,
     pub(super) idle: tables::Link,
 }

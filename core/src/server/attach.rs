@@ -47,7 +47,7 @@ impl Server<'_> {
         account.display.set(record.display);
         account.titles.set(record.titles);
         account.flags = AccountFlags::from_bits_truncate(record.flags);
-        account.created = record.created;
+        account.created = Time::new(record.created);
         let hash = self.name_hash(record.name);
         self.account_names.insert(hash, a);
         self.account_ids.insert(id_hash(record.id.0), a);
@@ -155,7 +155,7 @@ impl Server<'_> {
             let shape = Shape::Room {
                 name,
                 founder: record.founder,
-                created: record.created,
+                created: Time::new(record.created),
                 modes: RoomModes::from_bits_truncate(record.modes),
                 key: Text::truncated(record.key),
                 limit: record.limit,
@@ -310,7 +310,7 @@ impl Server<'_> {
         };
         ban.mask.set(mask);
         ban.by.set(by);
-        ban.time = time;
+        ban.time = Time::new(time);
         self.channels[ch].bans.push_back(&mut self.bans, b);
         self.channels[ch].bans_count += 1;
         true
@@ -633,7 +633,7 @@ impl Server<'_> {
         if self.conns[c].away {
             self.accounts[a].away_conns -= 1;
         }
-        if self.accounts[a].loaded == Loaded::By(c) {
+        if self.accounts[a].loaded == Loaded::By(Short::new(c)) {
             self.accounts[a].loaded = Loaded::No;
             self.wake_account(a);
         }

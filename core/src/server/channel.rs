@@ -5,7 +5,7 @@ use crate::id::{AccountId, ChannelId, Handle, MsgId, Seq};
 use crate::irc::mode::RoomModes;
 use crate::name::{KEY_MAX, MASK_MAX, Nick, RoomName};
 use crate::store::{Kind, Marker, MemberFlags, Reason};
-use crate::tables::{self, Count, List, Short, Time, linked};
+use crate::tables::{self, Count, List, Short, Tally, Time, linked};
 use crate::text::Text;
 use crate::time::Instant;
 
@@ -15,7 +15,7 @@ pub(super) enum Shape {
     Room {
         name: RoomName,
         founder: AccountId,
-        created: u64,
+        created: Time,
         modes: RoomModes,
         key: Text<KEY_MAX>,
         limit: u32,
@@ -42,9 +42,9 @@ pub struct Channel {
     /// A pending change of modes or bans: later entries wait for it.
     pub(super) held: bool,
     /// Joins on their way through the store: they count for the limit.
-    pub(super) joining: u32,
+    pub(super) joining: Tally,
     /// Connections using it in a command or job just now.
-    pub(super) pins: u32,
+    pub(super) pins: Tally,
     /// Every attachment knows that there is something new.
     pub(super) flagged: bool,
     pub(super) bans_count: u16,
@@ -233,7 +233,7 @@ impl Attachment {
 pub struct Ban {
     pub(super) mask: Text<MASK_MAX>,
     pub(super) by: Nick,
-    pub(super) time: u64,
+    pub(super) time: Time,
     pub(super) in_channel: tables::Link,
 }
 

@@ -6,8 +6,7 @@ use crate::id::{AccountId, ChannelId, Handle};
 use crate::irc::caps::Caps;
 use crate::name::Nick;
 use crate::store::{DirectRow, Marker};
-use crate::tables::{self, List, NIL, linked};
-use crate::time::Instant;
+use crate::tables::{self, Count, List, NIL, linked};
 
 /// How far a connection has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -143,9 +142,9 @@ pub struct Conn {
     pub(super) presence_seen: u64,
 
     /// Flood control: when the next line is free of charge (GCRA, milliseconds).
-    pub(super) flood_at: u64,
-    pub(super) heard: Instant,
-    pub(super) opened: Instant,
+    pub(super) flood_at: Count,
+    pub(super) heard: Count,
+    pub(super) opened: Count,
     /// The request it waits for.
     pub(super) waiting_on: Option<Handle>,
 
@@ -223,9 +222,9 @@ impl Default for Conn {
             unstored: 0,
             owed: 0,
             presence_seen: 0,
-            flood_at: 0,
-            heard: Instant(0),
-            opened: Instant(0),
+            flood_at: Count::ZERO,
+            heard: Count::ZERO,
+            opened: Count::ZERO,
             waiting_on: None,
             runnable: tables::Link::default(),
             ready: tables::Link::default(),

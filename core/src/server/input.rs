@@ -6,7 +6,7 @@ use super::{Protocol, Server};
 use crate::irc::framing::{self, Scan};
 use crate::irc::message::{Message, ParseError};
 use crate::irc::numeric::*;
-use crate::tables::NIL;
+use crate::tables::{Count, NIL};
 use crate::text::Text;
 use crate::time::Instant;
 
@@ -178,7 +178,7 @@ impl Server<'_> {
                         return false;
                     }
                     self.conns[c].line = used as u16;
-                    self.conns[c].heard = self.now;
+                    self.conns[c].heard = Count::new(self.now.0);
                     self.conns[c].pinged = false;
                     return true;
                 }
@@ -227,13 +227,13 @@ impl Server<'_> {
         }
         let every = u64::from(rate.every_ms.max(1));
         let burst = every.saturating_mul(u64::from(rate.burst));
-        let due = conn.flood_at.max(now.0) + every;
+        let due = conn.flood_at.get().max(now.0) + every;
         if due > now.0 + burst {
             let at = Instant(due - burst);
             self.timers.set(c, at);
             return false;
         }
-        conn.flood_at = due;
+        conn.flood_at = Count::new(due);
         true
     }
 

@@ -5,6 +5,7 @@ use super::request::What;
 use super::{Link, Server};
 use crate::store::Settings;
 use crate::tables::List;
+use crate::time::Instant;
 
 /// Connections run, and timers fired, in one `poll`.
 const PER_POLL: usize = 64;
@@ -60,6 +61,7 @@ impl Server<'_> {
         let now = self.now;
         let ping = u64::from(self.config.ping_ms);
         let conn = &self.conns[c];
+        let heard = Instant(conn.heard.get());
         if conn.closing && !conn.pinged {
             // It was told only since the timer was set: it has as long to read that.
             self.conns[c].pinged = true;
@@ -72,7 +74,7 @@ impl Server<'_> {
             self.wake(c);
             self.timers.set(c, now + ping);
         } else if !conn.is_welcomed() && conn.protocol == super::Protocol::Irc {
-            let end = conn.opened + u64::from(self.config.login_ms);
+            let end = Instant(conn.opened.get()) + u64::from(self.config.login_ms);
             if end <= now {
                 self.close_with_error(c, "You did not log in in time");
                 self.conns[c].pinged = true;
@@ -84,11 +86,11 @@ impl Server<'_> {
         {
             // The store lets it wait: that is not its fault.
             self.timers.set(c, now + ping);
-        } else if now - conn.heard >= 2 * ping && conn.pinged {
+        } else if now - heard >= 2 * ping && conn.pinged {
             self.close_with_error(c, "Ping timeout");
             self.conns[c].pinged = true;
             self.timers.set(c, now + ping);
-        } else if now - conn.heard >= ping {
+        } else if now - heard >= ping {
             // In the middle of an answer no PING is put: who reads that slowly is given the same time without.
             let busy = conn.labelled || conn.batch || conn.job.is_active();
             if !conn.pinged && !busy && self.reserve_reply(c) {
@@ -98,7 +100,7 @@ impl Server<'_> {
             self.conns[c].pinged = true;
             self.timers.set(c, now + ping);
         } else {
-            let at = self.conns[c].heard + ping;
+            let at = heard + ping;
             self.timers.set(c, at);
         }
         self.make_runnable(c);

@@ -54,7 +54,7 @@ use crate::history::History;
 use crate::id::{ConnId, Ticket};
 use crate::memory::{Memory, Undersized};
 use crate::store::{Effect, Outcome, Settings};
-use crate::tables::{Buffers, Index, List, Pool, Timers};
+use crate::tables::{Buffers, Count, Index, List, Pool, Timers};
 use crate::time::Instant;
 
 /// What kind of connection was accepted.
@@ -303,8 +303,8 @@ impl<'a> Server<'a> {
         conn.encrypted = link.encrypted;
         conn.loopback = link.loopback;
         conn.address = link.address;
-        conn.heard = now;
-        conn.opened = now;
+        conn.heard = Count::new(now.0);
+        conn.opened = conn.heard;
         self.enter_address(c);
         self.timers.set(c, now + u64::from(self.config.login_ms));
         Ok(ConnId(self.conns.handle(c)))

@@ -14,7 +14,7 @@ use crate::store::{AccountFlags, Kind};
 use crate::tables::{Count, NIL};
 
 /// Sources a single `transmit` draws from at most.
-const SOURCES: usize = 24;
+const SOURCES: usize = if cfg!(feature = "small") { 8 } else { 24 };
 
 /// Where bytes came from, and the state to go back to.
 #[derive(Clone, Copy, Debug)]

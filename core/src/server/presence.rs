@@ -9,14 +9,14 @@ use super::reply::Out;
 use crate::irc::caps::Caps;
 use crate::irc::numeric::*;
 use crate::name::{self, Nick};
-use crate::tables::{List, NIL};
+use crate::tables::{Count, List, NIL};
 use crate::text::Text;
 
 impl Server<'_> {
     /// An account came, went, or is away or back: those who share a room or watch it are to be told.
     pub(super) fn presence_changed(&mut self, a: u32) {
         self.stamp += 1;
-        self.accounts[a].presence_stamp = self.stamp;
+        self.accounts[a].presence_stamp = Count::new(self.stamp);
         self.stamped(a, Caps::AWAY_NOTIFY);
         let folded: Nick = name::fold(&self.accounts[a].name).unwrap_or_default();
         let hash = self.hash(&[folded.as_bytes()]) as u32;
@@ -37,7 +37,7 @@ impl Server<'_> {
     /// An account's display name changed.
     pub(super) fn display_changed(&mut self, a: u32) {
         self.stamp += 1;
-        self.accounts[a].display_stamp = self.stamp;
+        self.accounts[a].display_stamp = Count::new(self.stamp);
         self.stamped(a, Caps::SETNAME);
     }
 
@@ -114,7 +114,8 @@ impl Server<'_> {
         while let Some(a) = candidate {
             if self.accounts[a]
                 .presence_stamp
-                .max(self.accounts[a].display_stamp)
+                .get()
+                .max(self.accounts[a].display_stamp.get())
                 <= seen
             {
                 break;
@@ -125,18 +126,21 @@ impl Server<'_> {
         let server = self.config.server_name;
         while let Some(a) = next {
             let account = &self.accounts[a];
-            let stamp = account.presence_stamp.max(account.display_stamp);
+            let stamp = account
+                .presence_stamp
+                .get()
+                .max(account.display_stamp.get());
             let mut out = Out::new(buffer);
             if a != own && self.share_a_room(own, a) {
                 let name = &account.name;
-                if account.display_stamp > seen && caps.contains(Caps::SETNAME) {
+                if account.display_stamp.get() > seen && caps.contains(Caps::SETNAME) {
                     let _ = write!(
                         out,
                         ":{name}!{name}@{server} SETNAME :{}\r\n",
                         account.display
                     );
                 }
-                if account.presence_stamp > seen && caps.contains(Caps::AWAY_NOTIFY) {
+                if account.presence_stamp.get() > seen && caps.contains(Caps::AWAY_NOTIFY) {
                     let _ = match account.is_away() {
                         true => write!(
                             out,

@@ -511,11 +511,13 @@ impl Server<'_> {
                 self.credentials[k].progress = match record {
                     // Read before the account changed: good for nothing.
                     _ if self.credentials[k].stale => Progress::NoAccount,
-                    Some(record) => Progress::Known {
-                        account: record.id,
-                        flags: AccountFlags::from_bits_truncate(record.flags),
-                        verifier: record.verifier,
-                    },
+                    Some(record) => {
+                        self.credentials[k].verifier = Some(record.verifier);
+                        Progress::Known {
+                            account: record.id,
+                            flags: AccountFlags::from_bits_truncate(record.flags),
+                        }
+                    }
                     None => Progress::NoAccount,
                 };
             } else if record.is_none() {

@@ -5,6 +5,7 @@
 mod width {
     pub type Slot = u8;
     pub type Generation = u16;
+    pub type Tally = u16;
     pub const COUNT: usize = 5;
     pub const TIME: usize = 6;
     pub const OFFSET: usize = 2;
@@ -14,6 +15,7 @@ mod width {
 mod width {
     pub type Slot = u32;
     pub type Generation = u32;
+    pub type Tally = u32;
     pub const COUNT: usize = 8;
     pub const TIME: usize = 8;
     pub const OFFSET: usize = 4;
@@ -23,6 +25,9 @@ use crate::id::Seq;
 
 /// How often a slot was used, modulo its width.
 pub(crate) type Generation = width::Generation;
+
+/// A count of slots.
+pub(crate) type Tally = width::Tally;
 
 /// Most slots of a table: the two highest numbers mean "none" and "not in the list".
 pub const SLOTS_MAX: usize = width::Slot::MAX as usize - 1;

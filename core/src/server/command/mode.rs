@@ -122,7 +122,7 @@ impl Server<'_> {
         self.numeric(
             c,
             RPL_CREATIONTIME,
-            format_args!("{room} {}", created / 1_000),
+            format_args!("{room} {}", created.get() / 1_000),
         );
         Flow::Done
     }

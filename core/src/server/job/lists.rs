@@ -82,7 +82,7 @@ impl Server<'_> {
         let step = match next {
             Some(b) => {
                 let ban = &self.bans[b];
-                let (mask, by, time) = (&ban.mask, &ban.by, ban.time / 1_000);
+                let (mask, by, time) = (&ban.mask, &ban.by, ban.time.get() / 1_000);
                 self.numeric_line(
                     c,
                     out,
@@ -327,7 +327,7 @@ impl Server<'_> {
         match job.step {
             0 => {
                 let account = &self.accounts[a];
-                let (flags, created) = (account.flags.bits(), account.created);
+                let (flags, created) = (account.flags.bits(), account.created.get());
                 let step = self.account_entry(
                     c,
                     name,

@@ -11,6 +11,7 @@ use crate::irc::numeric::*;
 use crate::store::{AccountFlags, MemberFlags};
 use crate::tables::List;
 use crate::text;
+use crate::time::Instant;
 
 /// Lines of INFO.
 const INFO: [&str; 5] = [
@@ -329,8 +330,8 @@ impl Server<'_> {
                 format_args!("{name} :is {}", account.titles),
             ),
             7 if account.online > 0 => {
-                let idle = (self.now - account.active) / 1_000;
-                let since = account.created / 1_000;
+                let idle = (self.now - Instant(account.active.get())) / 1_000;
+                let since = account.created.get() / 1_000;
                 self.numeric_line(
                     c,
                     out,

@@ -7,7 +7,7 @@ use super::super::job::{self, Job, Task};
 use super::super::request::What;
 use crate::id::Handle;
 use crate::store::{DirectRow, MemberFlags, MemberRecord, MembershipRow, Outcome, next_row};
-use crate::tables::List;
+use crate::tables::{Count, List, Short};
 
 impl Server<'_> {
     /// Welcomes a connection that is logged in and has said everything.
@@ -23,12 +23,12 @@ impl Server<'_> {
         self.welcomed += 1;
         self.accounts[a].conns.push_back(&mut self.conns, c);
         self.accounts[a].online += 1;
-        self.accounts[a].active = now;
+        self.accounts[a].active = Count::new(now.0);
         if self.accounts[a].online == 1 {
             self.accounts[a].away.clear();
         }
         self.timers.set(c, now + u64::from(self.config.ping_ms));
-        self.conns[c].heard = now;
+        self.conns[c].heard = Count::new(now.0);
         self.start_job(c, Task::Welcome);
     }
 
@@ -37,13 +37,13 @@ impl Server<'_> {
         let a = self.conns[c].account;
         match self.accounts[a].loaded {
             Loaded::No => {
-                self.accounts[a].loaded = Loaded::By(c);
+                self.accounts[a].loaded = Loaded::By(Short::new(c));
                 self.conns[c].job = Job::new(Task::Memberships);
                 self.conns[c].job.wants = true;
                 self.ask_for_page(c);
                 false
             }
-            Loaded::By(other) if other != c => false,
+            Loaded::By(other) if other.get() != c => false,
             Loaded::By(_) | Loaded::Yes => {
                 // Not by the count: a second device may have come while the memberships of the first were loaded.
                 let first = !core::mem::replace(&mut self.accounts[a].announced, true);

@@ -43,10 +43,10 @@ pub(in crate::server) enum Progress {
     /// The store was asked for the account.
     Asked,
     NoAccount,
+    /// Its verifier is in the credential.
     Known {
         account: AccountId,
         flags: AccountFlags,
-        verifier: Verifier,
     },
     /// A key is being derived, a slice each `poll`.
     Deriving,
@@ -70,6 +70,15 @@ pub(in crate::server) enum Method {
     Guest,
 }
 
+/// What is under way: a login is one or the other.
+#[derive(Default)]
+pub(in crate::server) enum Work {
+    #[default]
+    None,
+    Handshake(Handshake),
+    Derivation(Derivation),
+}
+
 /// Slot of a login in progress.
 #[derive(Default)]
 pub struct Credential {
@@ -85,10 +94,9 @@ pub struct Credential {
     buffer: Option<u32>,
     /// Length of the complete message in it.
     message: Option<u16>,
-    handshake: Option<Handshake>,
-    derivation: Option<Derivation>,
+    work: Work,
     account: AccountId,
-    verifier: Option<Verifier>,
+    pub(in crate::server) verifier: Option<Verifier>,
 }
 
 impl Credential {
@@ -104,7 +112,10 @@ impl Credential {
 
     /// The verifier derived.
     pub(in crate::server) fn derived(&self) -> Option<Verifier> {
-        self.derivation.as_ref().and_then(Derivation::verifier)
+        match &self.work {
+            Work::Derivation(derivation) => derivation.verifier(),
+            _ => None,
+        }
     }
 
     /// Whether it is a login to that account.
@@ -251,7 +262,7 @@ impl Server<'_> {
                 continue;
             }
             let c = self.credentials[k].conn;
-            if let Some(derivation) = &mut self.credentials[k].derivation {
+            if let Work::Derivation(derivation) = &mut self.credentials[k].work {
                 budget = budget.saturating_sub(derivation.step(budget));
                 if !derivation.is_done() {
                     continue;
@@ -271,7 +282,7 @@ impl Server<'_> {
         iterations: u32,
     ) {
         let k = self.conns[c].credential;
-        self.credentials[k].derivation = Some(Derivation::start(password, salt, iterations));
+        self.credentials[k].work = Work::Derivation(Derivation::start(password, salt, iterations));
         self.credentials[k].progress = Progress::Deriving;
         self.conns[c].awaiting = true;
     }

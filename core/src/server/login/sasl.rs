@@ -16,7 +16,7 @@ use crate::name::{self, Nick};
 use crate::store::{AccountFlags, Verifier};
 use crate::tables::NIL;
 
-use super::{Method, Progress};
+use super::{Method, Progress, Work};
 
 /// Longest SASL message that is read.
 const MESSAGE_MAX: usize = 768;
@@ -143,7 +143,9 @@ impl Server<'_> {
         let flow = match self.credentials[k].method {
             Method::Plain => self.sasl_plain(c, &copy[..len]),
             Method::Proved => self.sasl_proved(c, len),
-            _ if self.credentials[k].handshake.is_some() => self.scram_final(c, &copy[..len]),
+            _ if matches!(self.credentials[k].work, Work::Handshake(_)) => {
+                self.scram_final(c, &copy[..len])
+            }
             _ => self.scram_first(c, &copy[..len]),
         };
         copy.fill(0);
@@ -194,11 +196,10 @@ impl Server<'_> {
                     format_args!("The server could not read its storage, please try again"),
                 ))
             }
-            Progress::Known {
-                account,
-                flags,
-                verifier,
-            } if !flags.contains(AccountFlags::GUEST) => Ok(Some((account, verifier))),
+            Progress::Known { account, flags } if !flags.contains(AccountFlags::GUEST) => Ok(self
+                .credentials[k]
+                .verifier
+                .map(|verifier| (account, verifier))),
             _ => Ok(None),
         }
     }
@@ -242,7 +243,7 @@ impl Server<'_> {
             Err(error) => return self.fail_login(c, format_args!("{error}")),
         };
         let k = self.conns[c].credential;
-        self.credentials[k].handshake = Some(handshake);
+        self.credentials[k].work = Work::Handshake(handshake);
         self.credentials[k].progress = Progress::Idle;
         self.send_sasl(c, &out[..len])
     }
@@ -260,7 +261,7 @@ impl Server<'_> {
 
     pub(in crate::server) fn scram_final(&mut self, c: u32, message: &[u8]) -> Flow {
         let k = self.conns[c].credential;
-        let Some(handshake) = self.credentials[k].handshake.take() else {
+        let Work::Handshake(handshake) = core::mem::take(&mut self.credentials[k].work) else {
             return self.fail_login(
                 c,
                 format_args!("Your client sent a SCRAM message out of order"),
@@ -310,11 +311,10 @@ impl Server<'_> {
             Progress::Created(account) => return Ok(account),
             Progress::Derived => {
                 let credential = &self.credentials[k];
-                let matches = credential
-                    .derivation
-                    .as_ref()
-                    .zip(credential.verifier.as_ref())
-                    .is_some_and(|(derivation, verifier)| derivation.matches(verifier));
+                let matches = match (&credential.work, &credential.verifier) {
+                    (Work::Derivation(derivation), Some(verifier)) => derivation.matches(verifier),
+                    _ => false,
+                };
                 let (account, folded) = (credential.account, credential.name);
                 if !matches || account.is_none() {
                     return Err(self.fail_login(c, format_args!("Wrong name or password")));
