@@ -42,7 +42,7 @@ pub struct Channel {
     /// A pending change of modes or bans: later entries wait for it.
     pub(super) held: bool,
     /// Joins on their way through the store: they count for the limit.
-    pub(super) joining: Tally,
+    pub(super) joining: u32,
     /// Connections using it in a command or job just now.
     pub(super) pins: Tally,
     /// Every attachment knows that there is something new.

@@ -356,9 +356,7 @@ impl<'s> Server<'s> {
     /// A room's member limit and number of members.
     fn occupancy(&self, ch: u32) -> (u32, u32) {
         match self.channels[ch].shape {
-            Shape::Room { limit, members, .. } => {
-                (limit, members + u32::from(self.channels[ch].joining))
-            }
+            Shape::Room { limit, members, .. } => (limit, members + self.channels[ch].joining),
             Shape::Direct { .. } => (0, 0),
         }
     }
