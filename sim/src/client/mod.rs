@@ -327,7 +327,7 @@ impl Client {
                 },
             );
         if body.len() > 510 || text.bytes().any(|byte| matches!(byte, b'\r' | 0)) {
-            let why = format!("{nick} was sent a malformed line ({} bytes)", body.len());
+            let why = format!("{nick} was sent a malformed line: {body:?}");
             return context.oracle.object(why);
         }
         let Some(line) = Line::parse(text) else {

@@ -1,4 +1,4 @@
-//! A network card: frames that came, and a few that wait to go.
+//! A network card: frames that came, and frames to go.
 
 use std::collections::VecDeque;
 
@@ -12,19 +12,30 @@ pub struct Nic {
     pub arrived: VecDeque<Vec<u8>>,
     /// Frames on their way to the switch.
     pub sent: VecDeque<Vec<u8>>,
-    /// How many of these there may be: like a small chip, it takes nothing in either while it cannot answer.
-    depth: usize,
+    /// How often it refuses the next frame after each.
+    slowness: u32,
+    /// How often it still does.
+    busy: u32,
     mtu: usize,
 }
 
 impl Nic {
-    /// A card that holds `depth` frames to be sent, each of at most `mtu` bytes (with the Ethernet header).
-    pub fn new(depth: usize, mtu: usize) -> Self {
+    /// A card for frames of at most `mtu` bytes (with the Ethernet header), which is busy with each until it was asked `slowness` times.
+    pub fn new(mtu: usize, slowness: u32) -> Self {
         Self {
             arrived: VecDeque::new(),
             sent: VecDeque::new(),
-            depth,
+            slowness,
+            busy: 0,
             mtu,
+        }
+    }
+
+    fn room(&mut self) -> Room<'_> {
+        Room {
+            sent: &mut self.sent,
+            busy: &mut self.busy,
+            slowness: self.slowness,
         }
     }
 }
@@ -33,7 +44,11 @@ impl Nic {
 pub struct Arrived(Vec<u8>);
 
 /// Room for a frame.
-pub struct Room<'a>(&'a mut VecDeque<Vec<u8>>);
+pub struct Room<'a> {
+    sent: &'a mut VecDeque<Vec<u8>>,
+    busy: &'a mut u32,
+    slowness: u32,
+}
 
 impl RxToken for Arrived {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
@@ -45,7 +60,8 @@ impl TxToken for Room<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {
         let mut frame = vec![0; length];
         let result = f(&mut frame);
-        self.0.push_back(frame);
+        self.sent.push_back(frame);
+        *self.busy = self.slowness;
         result
     }
 }
@@ -55,15 +71,16 @@ impl Device for Nic {
     type TxToken<'a> = Room<'a>;
 
     fn receive(&mut self, _: Instant) -> Option<(Arrived, Room<'_>)> {
-        if self.sent.len() >= self.depth {
-            return None;
-        }
         let frame = self.arrived.pop_front()?;
-        Some((Arrived(frame), Room(&mut self.sent)))
+        Some((Arrived(frame), self.room()))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Room<'_>> {
-        (self.sent.len() < self.depth).then_some(Room(&mut self.sent))
+        if self.busy > 0 {
+            self.busy -= 1;
+            return None;
+        }
+        Some(self.room())
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

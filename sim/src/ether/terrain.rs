@@ -12,8 +12,10 @@ pub struct Terrain {
     pub buffers: (usize, usize),
     /// Storage work the server's store takes at once.
     pub work: usize,
-    /// Frames a card holds, and the longest, bytes.
-    pub card: (usize, usize),
+    /// The longest frame, bytes.
+    pub mtu: usize,
+    /// How often the server's card refuses a frame after each.
+    pub slowness: u32,
     /// The worst weather; each cable draws its own up to it.
     pub worst: Weather,
     /// About how often a cable is cut, milliseconds; 0: never.
@@ -47,14 +49,15 @@ impl Terrain {
             spare: draw.size(1, 3),
             buffers: (draw.size(256, 2_048), draw.size(128, 4_096)),
             work: draw.size(1, 40),
-            card: (draw.size(1, 16), draw.size(590, 1_514)),
+            mtu: draw.size(590, 1_514),
+            slowness: *draw.pick(&[0, 1, 9]).unwrap_or(&0),
             worst,
             cut_every_ms: if calm || draw.chance(500) {
                 0
             } else {
                 draw.between(500, 30_000)
             },
-            cut_ms: draw.between(50, 60_000),
+            cut_ms: *draw.pick(&[200, 2_000, 20_000, 60_000]).unwrap_or(&200),
         }
     }
 

@@ -73,9 +73,14 @@ impl Ether {
     }
 
     fn switch_on(&mut self, now: u64, number: u16) -> Station {
-        let (depth, mtu) = self.terrain.card;
+        let slowness = if number == SERVER {
+            self.terrain.slowness
+        } else {
+            0
+        };
+        let card = Nic::new(self.terrain.mtu, slowness);
         let seed = self.draw.below(u64::MAX);
-        Station::new(now, number, Nic::new(depth, mtu), seed)
+        Station::new(now, number, card, seed)
     }
 
     /// Frames that are due arrive at the cards.

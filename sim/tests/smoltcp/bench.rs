@@ -76,7 +76,7 @@ pub fn with(connections: usize, buffers: (usize, usize), test: impl FnOnce(&mut 
     };
     let mut memory = Owned::new(&capacities);
     let server = Server::new(CONFIG, memory.borrow(), [7; 32]).unwrap();
-    let mut station = Station::new(0, SERVER, Nic::new(4, 1514), 1);
+    let mut station = Station::new(0, SERVER, Nic::new(1514, 3), 1);
     let slots: Vec<Slot> = (0..SOCKETS)
         .map(|_| Slot::new(station.socket(buffers.0, buffers.1)))
         .collect();
@@ -108,7 +108,7 @@ impl Bench<'_> {
     /// A client's host that connects. Its index.
     pub fn connect(&mut self, weather: Weather) -> usize {
         let number = 2 + self.peers.len() as u16;
-        let mut station = Station::new(self.now, number, Nic::new(16, 1514), u64::from(number));
+        let mut station = Station::new(self.now, number, Nic::new(1514, 0), u64::from(number));
         let socket = station.socket(2_000, 2_000);
         self.switch.plug(number, weather);
         self.peers.push(Peer {

@@ -1,6 +1,7 @@
 //! The adapter for smoltcp: what peers do that mean well, that mean harm, and that vanish.
 
 mod bench;
+mod measure;
 
 use smoltcp::socket::tcp::State;
 use soqet_core::adapters::smoltcp::{CLOSE_MS, CROWDED_MS, HALF_OPEN_MS, TIMEOUT_MS};

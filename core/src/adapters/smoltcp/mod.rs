@@ -3,6 +3,8 @@
 //! It owns neither clock, nor interface, nor sockets, nor store. The caller adds the sockets to its set (where its DHCP and other sockets
 //! may be, too), calls [`Network::step`] after every event (a frame, a store's answer, a deadline) and again when that tells.
 //!
+//! The device should have room for the next frame soon, whatever the caller does: see `patient.rs` for why it is waited for.
+//!
 //! What is promised:
 //!
 //! - A step does bounded work; what is left makes it ask to be called again at once.
@@ -19,6 +21,7 @@
 //! (512); the send buffer holds what is not acknowledged yet: with less than the longest line rendered (`Capacities::buffer_size`) long
 //! lines go out in parts and need a reply buffer meanwhile; with twice that, rendering goes straight into it more often.
 
+mod patient;
 mod slot;
 
 use managed::ManagedSlice;
@@ -28,6 +31,7 @@ use smoltcp::socket::tcp;
 
 pub use self::slot::Slot;
 
+use self::patient::Patient;
 use self::slot::State;
 use crate::server::{Protocol, Server};
 use crate::store::Effect;
@@ -294,8 +298,9 @@ fn egress(
     device: &mut (impl Device + ?Sized),
     sockets: &mut SocketSet<'_>,
 ) -> bool {
+    let mut device = Patient(device);
     for _ in 0..SENDS {
-        if iface.poll_egress(time, device, sockets) == PollResult::None {
+        if iface.poll_egress(time, &mut device, sockets) == PollResult::None {
             return false;
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct Guest {
     /// Connections that were left, and are not over yet.
     old: Vec<SocketHandle>,
     port: u16,
+    /// How often the server had crashed when the connection was made.
+    crashes: u64,
     /// When it last left a connection otherwise than after the server's end.
     left_at: Option<u64>,
     /// When its stack wants to be polled.
@@ -38,6 +40,7 @@ impl Guest {
             dialing: false,
             old: Vec::new(),
             port: FIRST_PORT,
+            crashes: 0,
             left_at: None,
             next_at: None,
         }
@@ -128,6 +131,7 @@ impl Guest {
     /// Tells the client what came of its wish for a connection.
     pub fn connected(&mut self, scene: &mut Scene, id: usize, alone: bool) {
         self.dialing = false;
+        self.crashes = scene.counts.crashes;
         let now = scene.now;
         let made = self.socket().is_some_and(|s| s.state() != State::Closed);
         let words = format!("made {made} alone {alone}");
@@ -181,8 +185,9 @@ impl Guest {
         if socket.may_recv() {
             return;
         }
-        // The end, or a reset, or the server was silent for too long.
-        let ended = socket.is_active();
+        // The end, or a reset, or the server was silent for too long. An end that was on its way when the server crashed is none: the
+        // server does not remember it.
+        let ended = socket.is_active() && self.crashes == scene.counts.crashes;
         socket.close();
         self.old.extend(self.current.take());
         self.next_at = Some(now);
