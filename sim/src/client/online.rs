@@ -290,6 +290,8 @@ impl Client {
             && let (Some(session), Some(room)) = (&mut self.session, context.tables.room(&target))
         {
             session.rooms.remove(&fold(&target));
+            // Who joins anew has read nothing yet.
+            session.markers.remove(&fold(&target));
             session.screen.end(room.row.id);
         }
     }

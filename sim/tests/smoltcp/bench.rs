@@ -107,9 +107,14 @@ pub fn with(connections: usize, buffers: (usize, usize), test: impl FnOnce(&mut 
 impl Bench<'_> {
     /// A client's host that connects. Its index.
     pub fn connect(&mut self, weather: Weather) -> usize {
+        self.connect_with(weather, 2_000)
+    }
+
+    /// As [`Self::connect`], with a receive buffer of that size.
+    pub fn connect_with(&mut self, weather: Weather, receive: usize) -> usize {
         let number = 2 + self.peers.len() as u16;
         let mut station = Station::new(self.now, number, Nic::new(1514, 0), u64::from(number));
-        let socket = station.socket(2_000, 2_000);
+        let socket = station.socket(receive, 2_000);
         self.switch.plug(number, weather);
         self.peers.push(Peer {
             station,
@@ -140,8 +145,14 @@ impl Bench<'_> {
     }
 
     pub fn say(&mut self, index: usize, text: &str) {
-        let sent = self.socket(index).send_slice(text.as_bytes());
-        assert_eq!(sent, Ok(text.len()), "of {index} at {}", self.now);
+        assert!(self.try_say(index, text), "of {index} at {}", self.now);
+    }
+
+    /// Says something if its socket takes all of it.
+    pub fn try_say(&mut self, index: usize, text: &str) -> bool {
+        let socket = self.socket(index);
+        let fits = socket.send_capacity() - socket.send_queue() >= text.len();
+        fits && socket.send_slice(text.as_bytes()) == Ok(text.len())
     }
 
     /// Lets time pass.
