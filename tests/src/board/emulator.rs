@@ -41,7 +41,7 @@ pub enum Network {
         /// Where this computer listens for the board's port 80.
         http: SocketAddrV4,
     },
-    /// A [`Cable`]'s other end.
+    /// A [`Cable`](super::Cable)'s other end.
     Cable {
         /// The port that QEMU receives frames on.
         board: u16,
