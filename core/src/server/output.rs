@@ -603,6 +603,7 @@ impl Server<'_> {
     }
 
     /// Renders the next line of one source into a reply buffer.
+    #[inline(never)] // Rarely needed, and its stack only then.
     fn render_one_line(&mut self, c: u32, source: &Source, scratch: u32) -> usize {
         let mut line = [0; LINE_PROBE];
         match *source {

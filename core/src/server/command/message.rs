@@ -17,7 +17,7 @@ use crate::store::{AccountFlags, Kind, MemberFlags, Reason};
 use crate::text::{self, Text};
 
 /// Longest client-only tags that are passed on.
-const TAGS_MAX: usize = 4094;
+const TAGS_MAX: usize = if cfg!(feature = "small") { 255 } else { 4094 };
 /// Longest rest of a message's line: the tags `time`, `msgid`, `account`, `batch`, `label` and `soqet/titles` (escaped), the command, and
 /// what stands between the parts.
 const LINE_FRAME: usize = 30 + 20 + 9 + NICK_MAX + 8 + 71 + 14 + 2 * TITLES_MAX + 30;

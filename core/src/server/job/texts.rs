@@ -94,6 +94,7 @@ impl Server<'_> {
     }
 
     /// The lines of 005; then on to step `then`.
+    #[inline(never)] // Its stack is no other line's.
     fn isupport_line(&self, c: u32, job: &mut Job, out: &mut [u8], then: u16) -> Step {
         let context = self.isupport();
         let mut text = [0; 400];
@@ -241,6 +242,7 @@ impl Server<'_> {
         advance(job, step)
     }
 
+    #[inline(never)] // Its stack is no other line's.
     pub(super) fn whois_line(&self, c: u32, a: u32, job: &mut Job, out: &mut [u8]) -> Step {
         let account = &self.accounts[a];
         let (name, server) = (&account.name, self.config.server_name);

@@ -19,7 +19,7 @@ use crate::tables::NIL;
 use super::{Method, Progress, Work};
 
 /// Longest SASL message that is read.
-const MESSAGE_MAX: usize = 768;
+const MESSAGE_MAX: usize = if cfg!(feature = "small") { 320 } else { 768 };
 
 impl Server<'_> {
     pub(in crate::server) fn authenticate(&mut self, c: u32, message: &Message<'_>) -> Flow {
@@ -224,6 +224,7 @@ impl Server<'_> {
         (account, verifier)
     }
 
+    #[inline(never)] // Its stack is no other step's.
     pub(in crate::server) fn scram_first(&mut self, c: u32, message: &[u8]) -> Flow {
         let first = match ClientFirst::parse(message) {
             Ok(first) => first,
@@ -259,6 +260,7 @@ impl Server<'_> {
         Flow::Done
     }
 
+    #[inline(never)]
     pub(in crate::server) fn scram_final(&mut self, c: u32, message: &[u8]) -> Flow {
         let k = self.conns[c].credential;
         let Work::Handshake(handshake) = core::mem::take(&mut self.credentials[k].work) else {
@@ -289,6 +291,7 @@ impl Server<'_> {
         self.log_in(c, account)
     }
 
+    #[inline(never)]
     pub(in crate::server) fn sasl_plain(&mut self, c: u32, message: &[u8]) -> Flow {
         match Plain::parse(message) {
             Ok(plain) => match self.check_raw(c, plain.name, plain.password) {
