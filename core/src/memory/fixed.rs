@@ -78,7 +78,7 @@ pub struct Fixed<
     history: [[u8; BLOCK]; BLOCKS],
 }
 
-/// The type of [`Fixed`](crate::memory::Fixed) memory for constant [`Capacities`](crate::memory::Capacities).
+/// The type of [`Fixed`] memory for constant [`Capacities`].
 #[macro_export]
 macro_rules! fixed_memory {
     ($c:expr) => {
