@@ -31,7 +31,7 @@ impl Server<'_> {
         let Some(body) = self.bodies.take() else {
             return self.stall(c);
         };
-        let unix = self.clock.unix(self.now);
+        let unix = self.unix();
         let msgid = self.next_msgid(unix);
         let account = &self.accounts[a];
         let entry = Entry {
@@ -126,7 +126,7 @@ impl Server<'_> {
     /// The next append for the store, unless a new reservation of time stamps must come first.
     pub(super) fn next_append(&mut self) -> Option<Effect<'_>> {
         self.append_queue.front()?;
-        let time = self.clock.unix(self.now);
+        let time = self.unix();
         if self
             .settings
             .is_none_or(|settings| time >= settings.time_reserved)

@@ -49,10 +49,8 @@ impl Clock {
 
     /// Unix milliseconds now: what was told, or, without a clock, what was reserved before the restart and the time since.
     pub(super) fn unix(&mut self, now: Instant) -> u64 {
-        let unix = match self.offset {
-            Some(offset) => offset.saturating_add(now.0),
-            None => PLAUSIBLE.saturating_add(now.0),
-        };
+        let offset = self.offset.unwrap_or(PLAUSIBLE);
+        let unix = offset.saturating_add(now.0);
         self.floor = self.floor.max(unix);
         self.floor
     }

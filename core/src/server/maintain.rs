@@ -145,7 +145,7 @@ impl Server<'_> {
         let Some(settings) = self.settings else {
             return;
         };
-        let unix = self.clock.unix(self.now);
+        let unix = self.unix();
         if self.time_asked || unix.saturating_add(RESERVE_MS / 2) < settings.time_reserved {
             return;
         }

@@ -436,12 +436,17 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// Unix milliseconds now.
+    fn unix(&mut self) -> u64 {
+        self.clock.unix(self.now)
+    }
+
     /// Hash of what strangers choose.
     fn hash(&self, parts: &[&[u8]]) -> u64 {
         let mut hasher = SipHasher13::new_with_key(&self.hash_key);
         for part in parts {
             hasher.write(part);
-            hasher.write_u8(0xff);
+            hasher.write(&[0xff]);
         }
         hasher.finish()
     }

@@ -167,7 +167,7 @@ impl Server<'_> {
 
     /// What is only typed now and kept nowhere goes straight into the ring.
     pub(super) fn publish_transient(&mut self, a: u32, ch: u32, tags: &str) {
-        let unix = self.clock.unix(self.now);
+        let unix = self.unix();
         let msgid = self.next_msgid(unix);
         let account = &self.accounts[a];
         let (sender, nick) = (account.id, account.name);

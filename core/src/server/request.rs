@@ -129,22 +129,19 @@ impl Server<'_> {
 
     /// Hash of a question that may be shared; writes are not.
     fn request_hash(&self, what: &What) -> Option<u32> {
-        let hash = match what {
-            What::FindAccount(name) => self.hash(&[b"a", name.as_bytes()]),
-            What::LoadAccount(id) => self.hash(&[b"i", &id.0.to_le_bytes()]),
-            What::FindRoom(name) => self.hash(&[b"r", name.as_bytes()]),
-            What::LoadChannel(id) => self.hash(&[b"c", &id.0.to_le_bytes()]),
-            What::FindDirect(a, b) => self.hash(&[b"d", &a.0.to_le_bytes(), &b.0.to_le_bytes()]),
-            What::CreateDirect(a, b) => self.hash(&[b"D", &a.0.to_le_bytes(), &b.0.to_le_bytes()]),
-            What::CreateRoom { name, founder, .. } => {
-                self.hash(&[b"R", name.as_bytes(), &founder.0.to_le_bytes()])
-            }
-            What::Bans { channel, after } => {
-                self.hash(&[b"b", &channel.0.to_le_bytes(), &after.to_le_bytes()])
-            }
-            What::FindMember(ch, a) => self.hash(&[b"m", &ch.0.to_le_bytes(), &a.0.to_le_bytes()]),
+        let (kind, name, a, b): (u8, &[u8], u32, u32) = match what {
+            What::FindAccount(name) => (b'a', name.as_bytes(), 0, 0),
+            What::LoadAccount(id) => (b'i', &[], id.0, 0),
+            What::FindRoom(name) => (b'r', name.as_bytes(), 0, 0),
+            What::LoadChannel(id) => (b'c', &[], id.0, 0),
+            What::FindDirect(a, b) => (b'd', &[], a.0, b.0),
+            What::CreateDirect(a, b) => (b'D', &[], a.0, b.0),
+            What::CreateRoom { name, founder, .. } => (b'R', name.as_bytes(), founder.0, 0),
+            What::Bans { channel, after } => (b'b', &[], channel.0, *after),
+            What::FindMember(ch, a) => (b'm', &[], ch.0, a.0),
             _ => return None,
         };
+        let hash = self.hash(&[&[kind], name, &a.to_le_bytes(), &b.to_le_bytes()]);
         Some(hash as u32)
     }
 
@@ -173,7 +170,7 @@ impl Server<'_> {
                 continue;
             }
             self.requests[r].issued = true;
-            self.requests[r].time = self.clock.unix(self.now);
+            self.requests[r].time = self.unix();
             return Some(self.request_effect(r));
         }
         self.next_append()
@@ -631,7 +628,7 @@ impl Server<'_> {
                 }
             }
         };
-        let unix = self.clock.unix(now);
+        let unix = self.unix();
         self.time_asked = true;
         let time_reserved = unix.saturating_add(super::clock::RESERVE_MS);
         self.request(What::PutSettings(Settings {

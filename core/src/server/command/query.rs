@@ -184,7 +184,7 @@ impl Server<'_> {
     }
 
     pub(super) fn time(&mut self, c: u32, _: &Message<'_>) -> Flow {
-        let stamp = timestamp::format(self.clock.unix(self.now));
+        let stamp = timestamp::format(self.unix());
         let stamp = core::str::from_utf8(&stamp).unwrap_or_default();
         let server = self.config.server_name;
         self.numeric(c, RPL_TIME, format_args!("{server} :{stamp}"));
