@@ -10,7 +10,7 @@ use crate::irc::caps::Caps;
 use crate::irc::mode::RoomModes;
 use crate::name::{self, Nick, RoomName};
 use crate::store::{AccountFlags, AccountRecord, ChannelRecord, MemberFlags, MemberRecord};
-use crate::tables::{List, NIL, Short, Time};
+use crate::tables::{Count, List, NIL, Short, Time};
 use crate::text::Text;
 use crate::time::Instant;
 
@@ -454,25 +454,14 @@ impl Server<'_> {
 
     /// Takes a cursor away.
     pub(super) fn detach(&mut self, t: u32) {
-        let (c, ch) = (
-            self.attachments[t].conn.get(),
-            self.attachments[t].channel.get(),
-        );
-        if self.attachments[t].own.seq() > self.attachments[t].seen.seq() {
-            self.conns[c].owed = self.conns[c].owed.saturating_sub(1);
-        }
-        self.conns[c]
-            .members_of
-            .all
-            .remove(&mut self.attachments, t);
-        self.conns[c]
-            .members_of
-            .dirty
-            .remove(&mut self.attachments, t);
-        self.conns[c]
-            .members_of
-            .intros
-            .remove(&mut self.attachments, t);
+        let attachment = &self.attachments[t];
+        let (c, ch) = (attachment.conn.get(), attachment.channel.get());
+        let owes = attachment.own.seq() > attachment.seen.seq();
+        let conn = &mut self.conns[c];
+        conn.owed = conn.owed.saturating_sub(owes.into());
+        conn.members_of.all.remove(&mut self.attachments, t);
+        conn.members_of.dirty.remove(&mut self.attachments, t);
+        conn.members_of.intros.remove(&mut self.attachments, t);
         self.channels[ch]
             .attachments
             .remove(&mut self.attachments, t);
@@ -485,14 +474,12 @@ impl Server<'_> {
     pub(super) fn introduce(&mut self, t: u32) {
         let c = self.attachments[t].conn.get();
         // Own entries not sent yet come after the introduction: nothing waits for them, or it would wait for what only it lets through.
-        let own = core::mem::take(&mut self.attachments[t].own.seq());
-        if own > self.attachments[t].seen.seq() {
-            self.conns[c].owed = self.conns[c].owed.saturating_sub(1);
-        }
-        self.conns[c]
-            .members_of
-            .intros
-            .push_back(&mut self.attachments, t);
+        let attachment = &mut self.attachments[t];
+        let owes = attachment.own.seq() > attachment.seen.seq();
+        attachment.own = Count::ZERO;
+        let conn = &mut self.conns[c];
+        conn.owed = conn.owed.saturating_sub(owes.into());
+        conn.members_of.intros.push_back(&mut self.attachments, t);
         self.make_runnable(c);
     }
 
@@ -610,13 +597,14 @@ impl Server<'_> {
         self.ready.remove(&mut self.conns, c);
         self.stalled.remove(&mut self.conns, c);
         self.holders.remove(&mut self.conns, c);
-        for buffer in [self.conns[c].reply.buffer, self.conns[c].tail.buffer] {
+        let conn = &self.conns[c];
+        for buffer in [conn.reply.buffer, conn.tail.buffer] {
             if buffer != NIL {
                 self.replies.give(buffer);
             }
         }
-        if self.conns[c].input != NIL {
-            self.lines.give(self.conns[c].input);
+        if conn.input != NIL {
+            self.lines.give(conn.input);
         }
         self.timers.clear(c);
         self.conns.remove(c);
@@ -627,23 +615,26 @@ impl Server<'_> {
     }
 
     fn go_offline(&mut self, c: u32) {
-        let a = self.conns[c].account;
-        self.accounts[a].conns.remove(&mut self.conns, c);
-        self.accounts[a].online -= 1;
-        if self.conns[c].away {
-            self.accounts[a].away_conns -= 1;
+        let (a, away) = (self.conns[c].account, self.conns[c].away);
+        let account = &mut self.accounts[a];
+        account.conns.remove(&mut self.conns, c);
+        account.online -= 1;
+        if away {
+            account.away_conns -= 1;
         }
-        if self.accounts[a].loaded == Loaded::By(Short::new(c)) {
-            self.accounts[a].loaded = Loaded::No;
+        let last = account.online == 0;
+        if last {
+            account.away.clear();
+            account.announced = false;
+        }
+        if account.loaded == Loaded::By(Short::new(c)) {
+            account.loaded = Loaded::No;
             self.wake_account(a);
         }
-        if self.accounts[a].online > 0 {
-            self.presence_changed(a);
+        self.presence_changed(a);
+        if !last {
             return;
         }
-        self.accounts[a].away.clear();
-        self.accounts[a].announced = false;
-        self.presence_changed(a);
         if self.accounts[a].flags.contains(AccountFlags::GUEST) {
             self.begin_removal(a);
         }

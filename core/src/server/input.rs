@@ -52,29 +52,30 @@ impl Server<'_> {
     pub(super) fn take_input(&mut self, c: u32, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while taken < bytes.len() {
-            if self.conns[c].closing {
+            let conn = &mut self.conns[c];
+            if conn.closing {
                 return bytes.len();
             }
             let rest = bytes.get(taken..).unwrap_or_default();
-            if self.conns[c].dropping {
+            if conn.dropping {
                 let (n, ended) = framing::skip(rest);
                 taken += n;
-                self.conns[c].dropping = !ended;
+                conn.dropping = !ended;
                 continue;
             }
-            if self.conns[c].input == NIL {
+            if conn.input == NIL {
                 let Some(buffer) = self.lines.take() else {
                     self.stalled.push_back(&mut self.conns, c);
                     break;
                 };
-                self.conns[c].input = buffer;
-                self.conns[c].filled = 0;
+                conn.input = buffer;
+                conn.filled = 0;
             }
-            let filled = usize::from(self.conns[c].filled);
-            let buffer = self.lines.get_mut(self.conns[c].input);
+            let filled = usize::from(conn.filled);
+            let buffer = self.lines.get_mut(conn.input);
             let n = rest.len().min(buffer.len() - filled);
             buffer[filled..filled + n].copy_from_slice(&rest[..n]);
-            self.conns[c].filled = (filled + n) as u16;
+            conn.filled = (filled + n) as u16;
             taken += n;
             self.run(c);
             if n == 0 && usize::from(self.conns[c].filled) == self.lines.size() {
@@ -239,19 +240,21 @@ impl Server<'_> {
 
     /// Takes bytes off the front of the input buffer, and gives back an empty buffer.
     fn consume(&mut self, c: u32, used: usize) {
-        let (input, filled) = (self.conns[c].input, usize::from(self.conns[c].filled));
-        if input == NIL {
+        let conn = &mut self.conns[c];
+        if conn.input == NIL {
             return;
         }
-        self.lines.get_mut(input).copy_within(used..filled, 0);
-        self.conns[c].filled = (filled - used) as u16;
+        let filled = usize::from(conn.filled);
+        self.lines.get_mut(conn.input).copy_within(used..filled, 0);
+        conn.filled = (filled - used) as u16;
         self.release_input(c);
     }
 
     fn release_input(&mut self, c: u32) {
-        if self.conns[c].input != NIL && self.conns[c].filled == 0 {
-            self.lines.give(self.conns[c].input);
-            self.conns[c].input = NIL;
+        let conn = &mut self.conns[c];
+        if conn.input != NIL && conn.filled == 0 {
+            self.lines.give(conn.input);
+            conn.input = NIL;
             self.unstall();
         }
     }
@@ -264,9 +267,10 @@ impl Server<'_> {
         (conn.line, conn.progress, conn.memo) = (0, 0, Memo::None);
         self.consume(c, used);
         // An empty reply buffer is not kept.
-        if self.conns[c].reply.is_empty() && self.conns[c].reply.buffer != NIL {
-            self.replies.give(self.conns[c].reply.buffer);
-            self.conns[c].reply = super::conn::Pending::default();
+        let reply = &mut self.conns[c].reply;
+        if reply.is_empty() && reply.buffer != NIL {
+            self.replies.give(reply.buffer);
+            *reply = super::conn::Pending::default();
             self.unstall();
         }
     }
@@ -305,16 +309,12 @@ impl Server<'_> {
         let parsed = Message::parse(bytes);
         let flow = match &parsed {
             Ok(message) => {
-                let first = self.conns[c].progress == 0 && self.conns[c].memo == Memo::None;
-                if first
-                    && !self.conns[c].batch
-                    && !self.conns[c].labelled
-                    && self.conns[c].caps.labels()
-                {
-                    let label = message.tag("label").unwrap_or_default();
-                    self.conns[c].labelled = !label.is_empty() && label.len() <= 64;
-                }
                 let label = message.tag("label").unwrap_or_default();
+                let conn = &mut self.conns[c];
+                let first = conn.progress == 0 && conn.memo == Memo::None;
+                if first && !conn.batch && !conn.labelled && conn.caps.labels() {
+                    conn.labelled = !label.is_empty() && label.len() <= 64;
+                }
                 self.running_label = Some((c, Text::truncated(label)));
                 self.command(c, message)
             }

@@ -68,9 +68,10 @@ impl Server<'_> {
             self.timers.set(c, now + ping);
         } else if conn.closing {
             // It was told, and does not even read that.
-            self.conns[c].reply.start = self.conns[c].reply.end;
-            self.conns[c].tail.start = self.conns[c].tail.end;
-            self.conns[c].sending = false;
+            let conn = &mut self.conns[c];
+            conn.reply.start = conn.reply.end;
+            conn.tail.start = conn.tail.end;
+            conn.sending = false;
             self.wake(c);
             self.timers.set(c, now + ping);
         } else if !conn.is_welcomed() && conn.protocol == super::Protocol::Irc {

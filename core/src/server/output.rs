@@ -115,12 +115,12 @@ impl Server<'_> {
             self.conns[c].sending = true;
             return Sent::Bytes(used);
         }
-        self.conns[c].sending = false;
-        if self.conns[c].closing && self.conns[c].reply.is_empty() && self.conns[c].tail.is_empty()
-        {
+        let conn = &mut self.conns[c];
+        conn.sending = false;
+        if conn.closing && conn.reply.is_empty() && conn.tail.is_empty() {
             return Sent::Close;
         }
-        if self.conns[c].job.wants_page() && self.may_reply(c) {
+        if conn.job.wants_page() && self.may_reply(c) {
             self.ask_for_page(c);
         }
         if exhausted {
@@ -477,15 +477,13 @@ impl Server<'_> {
 
     /// The leaving is sent, and the account has joined again at that place since: its entries go on from there.
     fn come_back(&mut self, t: u32, again: Seq) {
-        let (c, ch) = (
-            self.attachments[t].conn.get(),
-            self.attachments[t].channel.get(),
-        );
+        let attachment = &mut self.attachments[t];
+        let (c, ch) = (attachment.conn.get(), attachment.channel.get());
         let next = self.history.find(ch, Seq(again.0 + 1));
-        self.attachments[t].gap |= next.is_none();
-        self.attachments[t].cursor = next.unwrap_or_else(|| self.history.tail(ch));
-        self.attachments[t].until = Count::ZERO;
-        self.attachments[t].again = Count::ZERO;
+        attachment.gap |= next.is_none();
+        attachment.cursor = next.unwrap_or_else(|| self.history.tail(ch));
+        attachment.until = Count::ZERO;
+        attachment.again = Count::ZERO;
         self.drop_echoes(c, ch, again, true);
         self.set_seen(t, again);
         self.conns[c]

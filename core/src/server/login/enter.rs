@@ -18,17 +18,18 @@ impl Server<'_> {
             return;
         }
         let a = conn.account;
-        self.conns[c].nick = self.accounts[a].name;
-        self.conns[c].phase = Phase::Loading;
+        let (conn, account) = (&mut self.conns[c], &mut self.accounts[a]);
+        conn.nick = account.name;
+        conn.phase = Phase::Loading;
+        conn.heard = Count::new(now.0);
         self.welcomed += 1;
-        self.accounts[a].conns.push_back(&mut self.conns, c);
-        self.accounts[a].online += 1;
-        self.accounts[a].active = Count::new(now.0);
-        if self.accounts[a].online == 1 {
-            self.accounts[a].away.clear();
+        account.conns.push_back(&mut self.conns, c);
+        account.online += 1;
+        account.active = Count::new(now.0);
+        if account.online == 1 {
+            account.away.clear();
         }
         self.timers.set(c, now + u64::from(self.config.ping_ms));
-        self.conns[c].heard = Count::new(now.0);
         self.start_job(c, Task::Welcome);
     }
 
@@ -221,17 +222,18 @@ impl Server<'_> {
         let Some(c) = self.conns.resolve(conn) else {
             return;
         };
-        self.conns[c].page_asked = false;
         let row = match outcome {
             Outcome::Page { mut rows, .. } => next_row::<DirectRow>(&mut rows),
             _ => None,
         };
+        let conn = &mut self.conns[c];
+        conn.page_asked = false;
         match row {
-            Some(row) => self.conns[c].direct = Some(row),
-            None if core::mem::take(&mut self.conns[c].late_direct) => {
-                self.conns[c].directs_after = crate::id::ChannelId::NONE;
+            Some(row) => conn.direct = Some(row),
+            None if core::mem::take(&mut conn.late_direct) => {
+                conn.directs_after = crate::id::ChannelId::NONE;
             }
-            None => self.conns[c].phase = Phase::Online,
+            None => conn.phase = Phase::Online,
         }
         self.make_runnable(c);
     }
