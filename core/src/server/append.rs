@@ -95,9 +95,9 @@ impl Server<'_> {
             Brings::None | Brings::Topic => {}
             Brings::Modes { .. } | Brings::Ban(_) | Brings::Unban(_) => self.channels[ch].held = on,
             Brings::Member { .. } if kind == Kind::Join => {
-                let joining = self.channels[ch].joining;
-                self.channels[ch].joining = if on {
-                    joining + 1
+                let joining = &mut self.channels[ch].joining;
+                *joining = if on {
+                    *joining + 1
                 } else {
                     joining.saturating_sub(1)
                 };
@@ -179,21 +179,21 @@ impl Server<'_> {
 
     /// The store's answer to an append.
     pub(super) fn append_done(&mut self, n: u32, outcome: Outcome<'_>) {
-        if self.appends[n].stage != Stage::Issued {
+        let append = &mut self.appends[n];
+        if append.stage != Stage::Issued {
             return;
         }
         match outcome {
             Outcome::Stored { seq, time } => {
-                let ch = self.appends[n].channel;
-                self.appends[n].stage = Stage::Held { seq, time };
+                append.stage = Stage::Held { seq, time };
+                let ch = append.channel;
                 self.publish_in_order(ch);
             }
             Outcome::Refused(reason) => self.append_refused(n, reason),
             _ => {
-                let tries = self.appends[n].tries.saturating_add(1);
-                let at = self.now + retry_pause(tries);
-                self.appends[n].tries = tries;
-                self.appends[n].stage = Stage::Retry(at);
+                append.tries = append.tries.saturating_add(1);
+                let at = self.now + retry_pause(append.tries);
+                append.stage = Stage::Retry(at);
                 self.retry_at = Some(self.retry_at.map_or(at, |old| old.min(at)));
             }
         }
@@ -274,18 +274,20 @@ impl Server<'_> {
             self.bodies.give(body);
             self.appends[n].body = NIL;
         }
-        self.channels[ch].appends.remove(&mut self.appends, n);
-        self.channels[ch].pending = self.channels[ch].pending.saturating_sub(1);
+        let channel = &mut self.channels[ch];
+        channel.appends.remove(&mut self.appends, n);
+        channel.pending = channel.pending.saturating_sub(1);
         self.hold(ch, &effect, kind, false);
         self.settle_channel(ch);
         if let Some(c) = self.appends[n]
             .conn
             .and_then(|handle| self.conns.resolve(handle))
         {
-            self.conns[c].unstored = self.conns[c].unstored.saturating_sub(1);
+            let conn = &mut self.conns[c];
+            conn.unstored = conn.unstored.saturating_sub(1);
             if awaited {
-                self.conns[c].awaiting = false;
-                self.conns[c].memo = memo;
+                conn.awaiting = false;
+                conn.memo = memo;
             }
             self.make_runnable(c);
             self.wake(c);
@@ -304,8 +306,9 @@ impl Server<'_> {
             .conn
             .and_then(|handle| self.conns.resolve(handle))
         {
-            self.conns[c].appends.remove(&mut self.appends, n);
-            self.conns[c].append_count = self.conns[c].append_count.saturating_sub(1);
+            let conn = &mut self.conns[c];
+            conn.appends.remove(&mut self.appends, n);
+            conn.append_count = conn.append_count.saturating_sub(1);
             self.make_runnable(c);
         }
         self.append_queue.remove(&mut self.appends, n);
@@ -321,16 +324,17 @@ impl Server<'_> {
         let mut next = self.conns[c].appends.front();
         while let Some(n) = next {
             next = List::<2>::next(&self.appends, n);
-            if self.appends[n].channel == ch
-                && let Stage::Echo(seq) = self.appends[n].stage
+            let append = &mut self.appends[n];
+            if append.channel == ch
+                && let Stage::Echo(seq) = append.stage
                 && seq <= seen
             {
                 let unechoed = matches!(
-                    self.appends[n].kind,
+                    append.kind,
                     Some(Kind::Privmsg | Kind::Notice | Kind::Tagmsg)
                 ) && !self.conns[c].caps.contains(Caps::ECHO_MESSAGE);
-                if !self.appends[n].label.is_empty() && (lost || unechoed) {
-                    self.appends[n].stage = Stage::Acknowledge;
+                if !append.label.is_empty() && (lost || unechoed) {
+                    append.stage = Stage::Acknowledge;
                     self.wake(c);
                 } else {
                     self.release_append(n);

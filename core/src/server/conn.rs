@@ -242,6 +242,11 @@ impl Conn {
         self.encrypted || self.loopback
     }
 
+    /// Whether no answer is begun, into which a line of another kind would fall.
+    pub(super) const fn is_between_answers(&self) -> bool {
+        !self.labelled && !self.batch && !self.job.is_active()
+    }
+
     /// Whether it has logged in and been welcomed.
     pub(super) const fn is_welcomed(&self) -> bool {
         !matches!(self.phase, Phase::Login)

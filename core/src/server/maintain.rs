@@ -93,8 +93,7 @@ impl Server<'_> {
             self.timers.set(c, now + ping);
         } else if now - heard >= ping {
             // In the middle of an answer no PING is put: who reads that slowly is given the same time without.
-            let busy = conn.labelled || conn.batch || conn.job.is_active();
-            if !conn.pinged && !busy && self.reserve_reply(c) {
+            if !conn.pinged && conn.is_between_answers() && self.reserve_reply(c) {
                 let server = self.config.server_name;
                 self.reply(c, format_args!("PING :{server}"));
             }

@@ -353,10 +353,8 @@ impl Server<'_> {
 
     /// A reader was lapped: it is told, and the room introduced again; what the ring still has follows.
     fn mark_gap(&mut self, t: u32) {
-        let (c, ch) = (
-            self.attachments[t].conn.get(),
-            self.attachments[t].channel.get(),
-        );
+        let attachment = &self.attachments[t];
+        let (c, ch) = (attachment.conn.get(), attachment.channel.get());
         let kept = self
             .history
             .first_seq(ch)
@@ -521,8 +519,9 @@ impl Server<'_> {
             }
             Source::Answer(_) => {}
             Source::Presence(before) => {
-                self.conns[c].presence_seen = before;
-                self.conns[c].presence_dirty = true;
+                let conn = &mut self.conns[c];
+                conn.presence_seen = before;
+                conn.presence_dirty = true;
             }
             Source::Watch { w, reported } => {
                 self.watches[w].reported = reported;

@@ -65,15 +65,15 @@ impl Server<'_> {
     /// An account's state as watchers see it, and its name as it is spelled.
     pub(super) fn presence_of(&self, folded: &str) -> (Reported, Nick) {
         match self.account_by_name(folded) {
-            Some(a) if self.accounts[a].online > 0 => {
-                let state = if self.accounts[a].is_away() {
-                    Reported::Away
-                } else {
-                    Reported::Here
+            Some(a) => {
+                let account = &self.accounts[a];
+                let state = match account.online {
+                    0 => Reported::Offline,
+                    _ if account.is_away() => Reported::Away,
+                    _ => Reported::Here,
                 };
-                (state, self.accounts[a].name)
+                (state, account.name)
             }
-            Some(a) => (Reported::Offline, self.accounts[a].name),
             None => (Reported::Offline, Text::truncated(folded)),
         }
     }
@@ -112,12 +112,8 @@ impl Server<'_> {
         let mut next = None;
         let mut candidate = self.by_stamp.back();
         while let Some(a) = candidate {
-            if self.accounts[a]
-                .presence_stamp
-                .get()
-                .max(self.accounts[a].display_stamp.get())
-                <= seen
-            {
+            let account = &self.accounts[a];
+            if account.presence_stamp.get() <= seen && account.display_stamp.get() <= seen {
                 break;
             }
             next = Some(a);
@@ -161,8 +157,9 @@ impl Server<'_> {
             }
             next = List::<0>::next(&self.accounts, a);
         }
-        self.conns[c].presence_seen = self.stamp;
-        self.conns[c].presence_dirty = false;
+        let conn = &mut self.conns[c];
+        conn.presence_seen = self.stamp;
+        conn.presence_dirty = false;
         0
     }
 
@@ -183,9 +180,10 @@ impl Server<'_> {
         watch.name = folded;
         let hash = self.hash(&[folded.as_bytes()]) as u32;
         self.watch_names.insert(hash, w);
-        self.conns[c].watches.push_back(&mut self.watches, w);
-        self.conns[c].watch_count += 1;
-        self.conns[c].watch_dirty.push_back(&mut self.watches, w);
+        let conn = &mut self.conns[c];
+        conn.watches.push_back(&mut self.watches, w);
+        conn.watch_count += 1;
+        conn.watch_dirty.push_back(&mut self.watches, w);
         self.wake(c);
         true
     }
@@ -201,9 +199,10 @@ impl Server<'_> {
         let (c, folded) = (self.watches[w].conn, self.watches[w].name);
         let hash = self.hash(&[folded.as_bytes()]) as u32;
         self.watch_names.remove(hash, w);
-        self.conns[c].watches.remove(&mut self.watches, w);
-        self.conns[c].watch_dirty.remove(&mut self.watches, w);
-        self.conns[c].watch_count -= 1;
+        let conn = &mut self.conns[c];
+        conn.watches.remove(&mut self.watches, w);
+        conn.watch_dirty.remove(&mut self.watches, w);
+        conn.watch_count -= 1;
         self.watches.remove(w);
     }
 

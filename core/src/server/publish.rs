@@ -71,15 +71,17 @@ impl Server<'_> {
             guest,
             ..
         } = self.appends[n];
-        let kind = self.appends[n].kind.unwrap_or(Kind::Notice);
-        let sender = self.appends[n].sender;
+        let append = &self.appends[n];
+        let kind = append.kind.unwrap_or(Kind::Notice);
+        let (sender, label) = (append.sender, !append.label.is_empty());
         let conn = conn.and_then(|handle| self.conns.resolve(handle));
 
-        self.channels[ch].last = seq.into();
-        self.channels[ch].last_time = Time::new(time);
         let keep = u64::from(self.config.history);
         let first = Seq((seq.0 + 1).saturating_sub(keep).max(1));
-        self.channels[ch].first = self.channels[ch].first.seq().max(first).into();
+        let channel = &mut self.channels[ch];
+        channel.last = seq.into();
+        channel.last_time = Time::new(time);
+        channel.first = channel.first.seq().max(first).into();
 
         let bodies = self.bodies.lend();
         let start = body as usize * self.bodies.size();
@@ -103,7 +105,6 @@ impl Server<'_> {
             self.note_own(c, ch, seq);
         }
         let echoes = matches!(kind, Kind::Privmsg | Kind::Notice | Kind::Tagmsg);
-        let label = !self.appends[n].label.is_empty();
         let (wants_echo, attached) = conn.map_or((false, false), |c| {
             (
                 self.conns[c].caps.contains(Caps::ECHO_MESSAGE),
@@ -118,14 +119,9 @@ impl Server<'_> {
         };
         // Without an echo the own message must still be known as such when the cursor passes it, so an acknowledged one is an echo first.
         match (stage, conn) {
-            (Some(_), Some(c)) if attached => {
-                self.settle_append(n, Memo::Done);
-                self.appends[n].stage = Stage::Echo(seq);
-                self.wake(c);
-            }
             (Some(stage), Some(c)) => {
                 self.settle_append(n, Memo::Done);
-                self.appends[n].stage = stage;
+                self.appends[n].stage = if attached { Stage::Echo(seq) } else { stage };
                 self.wake(c);
             }
             _ => self.end_append(n, Memo::Done),
@@ -210,18 +206,18 @@ impl Server<'_> {
     /// Remembers that a connection's replies must wait until this entry of its own is sent.
     pub(super) fn note_own(&mut self, c: u32, ch: u32, seq: Seq) {
         if let Some(t) = self.attachment_of(c, ch) {
-            if self.attachments[t].intro.is_linked()
-                || self.conns[c].job.introduces(t)
-                || self.attachments[t].until().is_some()
+            let (conn, attachment) = (&mut self.conns[c], &mut self.attachments[t]);
+            if attachment.intro.is_linked()
+                || conn.job.introduces(t)
+                || attachment.until().is_some()
             {
                 // It comes after the introduction, for which nothing must wait.
                 return;
             }
-            let attachment = &mut self.attachments[t];
             let owed_before = attachment.own.seq() > attachment.seen.seq();
             attachment.own = (attachment.own.seq().max(seq)).into();
             if !owed_before && attachment.own.seq() > attachment.seen.seq() {
-                self.conns[c].owed += 1;
+                conn.owed += 1;
             }
         }
     }
@@ -266,8 +262,9 @@ impl Server<'_> {
                 flags,
                 read,
             } => {
-                self.channels[ch].roster = self.channels[ch].roster.wrapping_add(1);
-                if let Shape::Room { members, .. } = &mut self.channels[ch].shape {
+                let channel = &mut self.channels[ch];
+                channel.roster = channel.roster.wrapping_add(1);
+                if let Shape::Room { members, .. } = &mut channel.shape {
                     match kind {
                         Kind::Join => *members += 1,
                         Kind::Part | Kind::Kick => *members = members.saturating_sub(1),
@@ -300,9 +297,9 @@ impl Server<'_> {
                         }
                     }
                     (Some(m), Kind::Join) => {
-                        self.members[m].flags = flags;
-                        self.members[m].delivered =
-                            (self.members[m].delivered.seq().max(seq)).into();
+                        let member = &mut self.members[m];
+                        member.flags = flags;
+                        member.delivered = member.delivered.seq().max(seq).into();
                         self.stay_after_all(m, seq);
                         self.attach_devices(m);
                     }
@@ -333,12 +330,13 @@ impl Server<'_> {
         let mut next = self.channels[ch].attachments.front();
         while let Some(t) = next {
             next = List::<1>::next(&self.attachments, t);
-            if self.attachments[t].member.get() == m {
+            let attachment = &mut self.attachments[t];
+            if attachment.member.get() == m {
                 // The first leaving that is not yet sent counts.
-                if self.attachments[t].until().is_none() {
-                    self.attachments[t].until = seq.into();
+                if attachment.until().is_none() {
+                    attachment.until = seq.into();
                 }
-                self.attachments[t].again = Count::ZERO;
+                attachment.again = Count::ZERO;
                 waiting = true;
             }
         }

@@ -74,17 +74,18 @@ impl Write for Out<'_> {
 impl Server<'_> {
     /// Has a connection own a reply buffer with room for a command's reply. False when there is none just now.
     pub(super) fn reserve_reply(&mut self, c: u32) -> bool {
-        if self.conns[c].reply.buffer == NIL {
+        let reply = &mut self.conns[c].reply;
+        if reply.buffer == NIL {
             let Some(buffer) = self.replies.take() else {
                 return false;
             };
-            self.conns[c].reply = Pending {
+            *reply = Pending {
                 buffer,
                 start: 0,
                 end: 0,
             };
         }
-        self.replies.size() - usize::from(self.conns[c].reply.end) >= REPLY_ROOM
+        self.replies.size() - usize::from(reply.end) >= REPLY_ROOM
     }
 
     /// Writes a reply line. One that does not fit (commands keep to [`REPLY_ROOM`]) is left out.
@@ -92,25 +93,21 @@ impl Server<'_> {
         if self.conns[c].reply.buffer == NIL && !self.reserve_reply(c) {
             return;
         }
-        let batch = self.conns[c].batch;
-        let Pending { buffer, start, end } = self.conns[c].reply;
+        let conn = &mut self.conns[c];
+        let end = conn.reply.end;
         let mut out = Out::new(
             self.replies
-                .get_mut(buffer)
+                .get_mut(conn.reply.buffer)
                 .get_mut(usize::from(end)..)
                 .unwrap_or_default(),
         );
-        if batch {
+        if conn.batch {
             let _ = out.write_str("@batch=l ");
         }
         let _ = out.write_fmt(args);
         let _ = out.write_str("\r\n");
         if let Some(n) = out.finish() {
-            self.conns[c].reply = Pending {
-                buffer,
-                start,
-                end: end + n as u16,
-            };
+            conn.reply.end = end + n as u16;
             self.wake(c);
         }
     }
@@ -293,18 +290,20 @@ impl Server<'_> {
 
     /// Closes a connection with a last word.
     pub(super) fn close_with_error(&mut self, c: u32, reason: &str) {
-        if self.conns[c].closing {
+        let conn = &mut self.conns[c];
+        if conn.closing {
             return;
         }
-        self.conns[c].batch = false;
-        self.conns[c].labelled = false;
+        conn.batch = false;
+        conn.labelled = false;
         if self.reserve_reply(c) || self.conns[c].reply.buffer != NIL {
             self.reply(c, format_args!("ERROR :{reason}"));
         }
-        self.conns[c].closing = true;
-        self.conns[c].pinged = false;
+        let conn = &mut self.conns[c];
+        conn.closing = true;
+        conn.pinged = false;
         // A socket that takes nothing would never be asked for again; now it is.
-        self.conns[c].sending = false;
+        conn.sending = false;
         self.wake(c);
     }
 

@@ -442,11 +442,7 @@ impl Server<'_> {
         while let Some(d) = next {
             next = List::<3>::next(&self.conns, d);
             // Short and rare: where no buffer is free the room is still open to who was invited.
-            if self.conns[d].job.is_active()
-                || self.conns[d].labelled
-                || self.conns[d].batch
-                || !self.reserve_reply(d)
-            {
+            if !self.conns[d].is_between_answers() || !self.reserve_reply(d) {
                 continue;
             }
             self.reply(

@@ -232,10 +232,9 @@ impl Server<'_> {
                 while let Some(d) = next {
                     next = crate::tables::List::<3>::next(&self.conns, d);
                     // Another device that is in the middle of an answer learns it when it next asks.
-                    let free = self.conns[d].caps.contains(Caps::READ_MARKER)
-                        && !self.conns[d].labelled
-                        && !self.conns[d].batch
-                        && !self.conns[d].job.is_active()
+                    let conn = &self.conns[d];
+                    let free = conn.caps.contains(Caps::READ_MARKER)
+                        && conn.is_between_answers()
                         && self.reserve_reply(d);
                     if d == c || free {
                         self.tell_marker(d, ch, time);
@@ -279,11 +278,13 @@ impl Server<'_> {
             seq: seq.max(old.seq),
             time,
         });
-        if self.ask(c, What::PutMarker(handle)) {
-            self.members[member].unsaved = true;
-            self.members[member].saving = true;
+        let asked = self.ask(c, What::PutMarker(handle));
+        let member = &mut self.members[member];
+        if asked {
+            member.unsaved = true;
+            member.saving = true;
         } else {
-            self.members[member].set_read(old);
+            member.set_read(old);
         }
         Flow::Wait
     }

@@ -148,17 +148,17 @@ impl Server<'_> {
             };
             match self.find_direct(c, peer, true) {
                 Found::Is(ch) => {
-                    let away = self.accounts[peer].is_away() && kind == Kind::Privmsg && peer != a;
-                    let told = self.conns[c].told_away == Some(self.accounts[peer].id);
-                    if away && !told {
+                    let (conn, account) = (&mut self.conns[c], &self.accounts[peer]);
+                    let away = account.is_away() && kind == Kind::Privmsg && peer != a;
+                    if !away {
+                        conn.told_away = None;
+                    } else if conn.told_away != Some(account.id) {
                         // Once in a row: a flood of messages to somebody away would be a flood of answers.
-                        if self.conns[c].unstored > 0 {
+                        if conn.unstored > 0 {
                             return Flow::Wait;
                         }
-                        self.conns[c].told_away = Some(self.accounts[peer].id);
+                        conn.told_away = Some(account.id);
                         self.tell_away(c, peer);
-                    } else if !away {
-                        self.conns[c].told_away = None;
                     }
                     ch
                 }

@@ -28,25 +28,25 @@ impl Server<'_> {
                 .param(1)
                 .and_then(|version| version.parse::<u32>().ok())
                 .unwrap_or(0);
+            let conn = &mut self.conns[c];
             if version >= 302 {
-                self.conns[c].cap302 = true;
-                self.conns[c].caps |= Caps::CAP_NOTIFY;
+                conn.cap302 = true;
+                conn.caps |= Caps::CAP_NOTIFY;
             }
-            self.conns[c].negotiating |= !self.conns[c].is_welcomed();
-            self.cap_list(c, "LS", offered, self.conns[c].cap302);
+            conn.negotiating |= !conn.is_welcomed();
+            let values = conn.cap302;
+            self.cap_list(c, "LS", offered, values);
         } else if subcommand.eq_ignore_ascii_case("LIST") {
             self.cap_list(c, "LIST", self.conns[c].caps, false);
         } else if subcommand.eq_ignore_ascii_case("REQ") {
-            self.conns[c].negotiating |= !self.conns[c].is_welcomed();
             let list = m.param(1).unwrap_or_default().trim_ascii();
             let nick = self.nick_copy(c);
             let server = self.config.server_name;
-            let verdict = match self.conns[c]
-                .caps
-                .request(list, offered, self.conns[c].cap302)
-            {
+            let conn = &mut self.conns[c];
+            conn.negotiating |= !conn.is_welcomed();
+            let verdict = match conn.caps.request(list, offered, conn.cap302) {
                 Some(caps) => {
-                    self.conns[c].caps = caps;
+                    conn.caps = caps;
                     "ACK"
                 }
                 None => "NAK",
@@ -184,19 +184,19 @@ impl Server<'_> {
         if a == NIL {
             return Flow::Done;
         }
-        let was_away = self.accounts[a].is_away();
+        let (conn, account) = (&mut self.conns[c], &mut self.accounts[a]);
+        let was_away = account.is_away();
         let text = m.param(0).unwrap_or_default();
         let away = !text.is_empty();
         if away {
-            self.accounts[a].away = Text::truncated(text);
+            account.away.set(text);
         }
-        if away != self.conns[c].away {
-            self.conns[c].away = away;
-            let count = &mut self.accounts[a].away_conns;
-            *count = if away {
-                *count + 1
+        if away != conn.away {
+            conn.away = away;
+            account.away_conns = if away {
+                account.away_conns + 1
             } else {
-                count.saturating_sub(1)
+                account.away_conns.saturating_sub(1)
             };
         }
         if away {

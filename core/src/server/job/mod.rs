@@ -395,8 +395,9 @@ impl Server<'_> {
     fn steal_page(&mut self, c: u32) -> Option<u32> {
         let victim = self.holders.front().filter(|victim| *victim != c)?;
         self.holders.remove(&mut self.conns, victim);
-        let page = core::mem::replace(&mut self.conns[victim].page, NIL);
-        let job = &mut self.conns[victim].job;
+        let conn = &mut self.conns[victim];
+        let page = core::mem::replace(&mut conn.page, NIL);
+        let job = &mut conn.job;
         (job.page, job.at, job.len, job.wants, job.more) = (NIL, 0, 0, true, true);
         (page != NIL).then_some(page)
     }
@@ -406,12 +407,13 @@ impl Server<'_> {
         let Some(c) = self.conns.resolve(conn) else {
             return;
         };
-        if !self.conns[c].page_asked || self.conns[c].page_awaited != page {
+        let conn = &mut self.conns[c];
+        if !conn.page_asked || conn.page_awaited != page {
             // For a job that ended meanwhile.
             return;
         }
-        self.conns[c].page_asked = false;
-        self.conns[c].job.wants = false;
+        conn.page_asked = false;
+        conn.job.wants = false;
         match outcome {
             Outcome::Page { rows, more } if rows.len() <= self.pages.size() => {
                 self.pages.get_mut(page)[..rows.len()].copy_from_slice(rows);
@@ -426,7 +428,7 @@ impl Server<'_> {
                 self.hold_page(c, page, len, false);
             }
             Outcome::Bounds(bounds) => self.bounds_found(c, bounds),
-            _ => self.conns[c].job.failed = true,
+            _ => conn.job.failed = true,
         }
         self.make_runnable(c);
         self.wake(c);
@@ -434,8 +436,9 @@ impl Server<'_> {
 
     fn hold_page(&mut self, c: u32, page: u32, len: usize, more: bool) {
         self.release_page(c, NIL);
-        self.conns[c].page = page;
-        let job = &mut self.conns[c].job;
+        let conn = &mut self.conns[c];
+        conn.page = page;
+        let job = &mut conn.job;
         job.page = page;
         (job.at, job.len, job.more) = (0, len as u16, more);
         self.holders.push_back(&mut self.conns, c);

@@ -92,21 +92,17 @@ impl Server<'_> {
 
     pub(in crate::server) fn sasl_data(&mut self, c: u32, chunk: &str) -> Flow {
         let k = self.conns[c].credential;
-        if self.credentials[k].message.is_none() {
-            let buffer = match self.credentials[k].buffer.or_else(|| self.bodies.take()) {
-                Some(buffer) => buffer,
-                None => {
-                    self.stalled.push_back(&mut self.conns, c);
-                    return Flow::Wait;
-                }
+        let credential = &mut self.credentials[k];
+        if credential.message.is_none() {
+            let Some(buffer) = credential.buffer.or_else(|| self.bodies.take()) else {
+                self.stalled.push_back(&mut self.conns, c);
+                return Flow::Wait;
             };
-            self.credentials[k].buffer = Some(buffer);
-            let mut assembler = self.credentials[k].assembler;
-            let taken = assembler.push(self.bodies.get_mut(buffer), chunk);
-            self.credentials[k].assembler = assembler;
-            match taken {
+            credential.buffer = Some(buffer);
+            let bytes = self.bodies.get_mut(buffer);
+            match credential.assembler.push(bytes, chunk) {
                 Ok(None) => return Flow::Done,
-                Ok(Some(len)) => self.credentials[k].message = Some(len as u16),
+                Ok(Some(len)) => credential.message = Some(len as u16),
                 Err(ChunkError::TooLong) => {
                     self.release_credential(c);
                     self.numeric(
