@@ -5,63 +5,25 @@ use embedded_storage_async::nor_flash::NorFlash;
 use super::keys::{Key, Table};
 use super::record::Item;
 use super::tree::Write;
-use super::{Error, FlashStore, Result, Rows, encode};
+use super::{FlashStore, Result, Rows, STEP, Stop, encode};
 use crate::id::{AccountId, ChannelId};
-use crate::store::{
-    AccountChange, AccountFlags, AccountRecord, AccountRow, Operation, Outcome, Reason,
-};
+use crate::store::{AccountChange, AccountFlags, AccountRecord, AccountRow, Outcome, Reason};
 
 impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEADS> {
-    pub(super) async fn on_accounts<'b>(
-        &mut self,
-        operation: &Operation<'_>,
-        answer: &'b mut [u8],
-    ) -> Result<Outcome<'b>, F> {
-        match *operation {
-            Operation::FindAccount { name } => {
-                let id = self.account_of(name).await?;
-                self.load_account(id, answer).await
-            }
-            Operation::LoadAccount { account } => self.load_account(Some(account), answer).await,
-            Operation::CreateAccount(ref record) => self.create_account(record, answer).await,
-            Operation::ChangeAccount { account, change } => {
-                self.change_account(account, change, answer).await?;
-                Ok(Outcome::Done)
-            }
-            Operation::RemoveAccount { account } => {
-                self.remove_account(account).await?;
-                Ok(Outcome::Done)
-            }
-            Operation::ReadAccounts {
-                prefix,
-                after,
-                bytes,
-            } => {
-                let page = Rows::new(answer, bytes);
-                self.read_accounts(prefix, after, page).await
-            }
-            Operation::FindGuest => {
-                let guest = self.find_guest().await?;
-                self.load_account(guest, answer).await
-            }
-            _ => Ok(Outcome::Refused(Reason::Failed)),
-        }
-    }
-
-    async fn account_of(&mut self, name: &str) -> Result<Option<AccountId>, F> {
+    pub(super) fn account_of(&mut self, name: &str) -> Result<Option<AccountId>, F> {
         match Key::name(Table::Name, name) {
-            Some(key) => self.get(&key).await,
+            Some(key) => self.get(&key),
             None => Ok(None),
         }
     }
 
-    async fn account_item(&mut self, account: AccountId) -> Result<Option<(Key, Item)>, F> {
+    fn account_item(&mut self, account: AccountId) -> Result<Option<(Key, Item)>, F> {
         let key = Key::id(Table::Account, account.0);
-        let item = self.tree.get(&mut self.medium, &key).await?;
+        let item = self.tree.get(&mut self.medium, &key)?;
         Ok(item.map(|item| (key, item)))
     }
 
-    async fn load_account<'b>(
+    pub(super) fn load_account<'b>(
         &mut self,
         account: Option<AccountId>,
         answer: &'b mut [u8],
@@ -69,41 +31,41 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         let Some(account) = account else {
             return Ok(Outcome::Account(None));
         };
-        let Some((key, item)) = self.account_item(account).await? else {
+        let Some((key, item)) = self.account_item(account)? else {
             return Ok(Outcome::Account(None));
         };
-        let value = self.medium.value(&item, key.as_bytes(), answer).await?;
-        let record = postcard::from_bytes(value).map_err(|_| Error::Damaged)?;
+        let value = self.medium.value(&item, key.as_bytes(), answer)?;
+        let record = postcard::from_bytes(value).map_err(|_| Stop::Damaged)?;
         Ok(Outcome::Account(Some(record)))
     }
 
     /// An account's record, in the medium's buffer from `from` on, and where it ends there.
-    pub(super) async fn account(
+    pub(super) fn account(
         &mut self,
         account: AccountId,
         from: usize,
     ) -> Result<Option<(AccountRecord<'_>, usize)>, F> {
-        let Some((key, item)) = self.account_item(account).await? else {
+        let Some((key, item)) = self.account_item(account)? else {
             return Ok(None);
         };
-        let end = self.medium.load(&item, key.as_bytes(), from).await?;
+        let end = self.medium.load(&item, key.as_bytes(), from)?;
         let record = postcard::from_bytes(&self.medium.buffer[from..end]);
         record
             .map(|record| Some((record, end)))
-            .map_err(|_| Error::Damaged)
+            .map_err(|_| Stop::Damaged)
     }
 
-    async fn create_account<'b>(
+    pub(super) fn create_account(
         &mut self,
         record: &AccountRecord<'_>,
-        scratch: &'b mut [u8],
-    ) -> Result<Outcome<'b>, F> {
+        scratch: &mut [u8],
+    ) -> Result<Outcome<'static>, F> {
         let Some(name) = Key::name(Table::Name, record.name) else {
             return Ok(Outcome::Refused(Reason::Failed));
         };
-        if let Some(id) = self.account_of(record.name).await? {
+        if let Some(id) = self.account_of(record.name)? {
             // An attempt whose answer was `Unknown` is asked for again: the account it made is no other's.
-            let taken = self.account(id, 0).await?;
+            let taken = self.account(id, 0)?;
             let expected = AccountRecord { id, ..*record };
             let same = taken.is_some_and(|(taken, _)| taken == expected);
             return Ok(if same && record.verifier.iterations > 0 {
@@ -113,7 +75,7 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
             });
         }
         self.must_grow(0)?;
-        let id = self.next_id(Table::LastAccount).await?;
+        let id = self.next_id(Table::LastAccount)?;
         let record = AccountRecord {
             id: AccountId(id),
             ..*record
@@ -125,18 +87,17 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
             Write::Put(Key::id(Table::Account, id), &[value]),
             Write::Put(name, &[number]),
             Write::Put(Key::of(Table::LastAccount), &[number]),
-        ])
-        .await?;
+        ])?;
         Ok(Outcome::Created(AccountId(id)))
     }
 
-    async fn change_account(
+    pub(super) fn change_account(
         &mut self,
         account: AccountId,
         change: AccountChange<'_>,
         scratch: &mut [u8],
     ) -> Result<(), F> {
-        let Some((record, _)) = self.account(account, 0).await? else {
+        let Some((record, _)) = self.account(account, 0)? else {
             return Ok(());
         };
         let record = match change {
@@ -147,47 +108,48 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         };
         let value = encode(&record, scratch)?;
         let key = Key::id(Table::Account, account.0);
-        self.commit(&[Write::Put(key, &[value])]).await
+        self.commit(&[Write::Put(key, &[value])])
     }
 
-    async fn remove_account(&mut self, account: AccountId) -> Result<(), F> {
-        let Some((record, _)) = self.account(account, 0).await? else {
-            return Ok(());
-        };
-        let name = Key::name(Table::Name, record.name).ok_or(Error::Damaged)?;
-        self.commit(&[
-            Write::Delete(Key::id(Table::Account, account.0)),
-            Write::Delete(name),
-            Write::Put(Key::id(Table::DoomedAccount, account.0), &[]),
-        ])
-        .await?;
-        self.purge_account(account).await
-    }
-
-    /// Removes what is left of an account that was removed.
-    pub(super) async fn purge_account(&mut self, account: AccountId) -> Result<(), F> {
-        while let Some((key, _)) = self.first_of(Table::Member, Some(account.0)).await? {
-            let channel = ChannelId(key.second());
-            self.commit(&[
-                Write::Delete(key),
-                Write::Delete(Key::roster(channel, account)),
-            ])
-            .await?;
-        }
+    pub(super) fn remove_account(&mut self, account: AccountId) -> Result<(), F> {
         let doomed = Key::id(Table::DoomedAccount, account.0);
-        self.commit(&[Write::Delete(doomed)]).await
+        if let Some((record, _)) = self.account(account, 0)? {
+            let name = Key::name(Table::Name, record.name).ok_or(Stop::Damaged)?;
+            self.commit(&[
+                Write::Delete(Key::id(Table::Account, account.0)),
+                Write::Delete(name),
+                Write::Put(doomed, &[]),
+            ])?;
+        } else if self.tree.get(&mut self.medium, &doomed)?.is_none() {
+            return Ok(());
+        }
+        self.purge_account(account)
     }
 
-    async fn find_guest(&mut self) -> Result<Option<AccountId>, F> {
+    /// Removes what is left of an account that was removed. Stops now and then, to be begun again.
+    pub(super) fn purge_account(&mut self, account: AccountId) -> Result<(), F> {
+        for _ in 0..STEP {
+            self.must_have_room()?;
+            let Some((key, _)) = self.first_of(Table::Member, Some(account.0))? else {
+                let doomed = Key::id(Table::DoomedAccount, account.0);
+                return self.commit(&[Write::Delete(doomed)]);
+            };
+            let roster = Key::roster(ChannelId(key.second()), account);
+            self.commit(&[Write::Delete(key), Write::Delete(roster)])?;
+        }
+        Err(Stop::Again)
+    }
+
+    pub(super) fn find_guest(&mut self) -> Result<Option<AccountId>, F> {
         let mut key = Key::of(Table::Account);
-        let mut cursor = self.tree.seek(&mut self.medium, &key).await?;
-        while let Some(item) = self.next(&mut cursor, &mut key).await? {
+        let mut cursor = self.tree.seek(&mut self.medium, &key)?;
+        while let Some(item) = self.next(&mut cursor, &mut key)? {
             if !key.is_in(Table::Account) {
                 break;
             }
-            let end = self.medium.load(&item, key.as_bytes(), 0).await?;
+            let end = self.medium.load(&item, key.as_bytes(), 0)?;
             let record: AccountRecord<'_> =
-                postcard::from_bytes(&self.medium.buffer[..end]).map_err(|_| Error::Damaged)?;
+                postcard::from_bytes(&self.medium.buffer[..end]).map_err(|_| Stop::Damaged)?;
             if AccountFlags::from_bits_retain(record.flags).contains(AccountFlags::GUEST) {
                 return Ok(Some(record.id));
             }
@@ -195,7 +157,7 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         Ok(None)
     }
 
-    async fn read_accounts<'b>(
+    pub(super) fn read_accounts<'b>(
         &mut self,
         prefix: &str,
         after: &str,
@@ -205,8 +167,8 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         let start = prefix.max(after);
         let start = &start[..start.floor_char_boundary(crate::name::NICK_MAX)];
         let mut key = Key::name(Table::Name, start).unwrap_or(Key::of(Table::Name));
-        let mut cursor = self.tree.seek(&mut self.medium, &key).await?;
-        while let Some(item) = self.next(&mut cursor, &mut key).await? {
+        let mut cursor = self.tree.seek(&mut self.medium, &key)?;
+        while let Some(item) = self.next(&mut cursor, &mut key)? {
             if !key.is_in(Table::Name) {
                 break;
             }
@@ -216,9 +178,9 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
             if !key.tail().starts_with(prefix.as_bytes()) {
                 break;
             }
-            let id: AccountId = self.small(&item, &key).await?;
-            let Some((record, _)) = self.account(id, 0).await? else {
-                return Err(Error::Damaged);
+            let id: AccountId = self.small(&item, &key)?;
+            let Some((record, _)) = self.account(id, 0)? else {
+                return Err(Stop::Damaged);
             };
             let row = AccountRow {
                 id,

@@ -12,10 +12,10 @@ use super::keys::{Key, Table};
 use super::medium::{Medium, PAGE};
 use super::record::{HEADER, Header, Item, MAGIC};
 use super::tree::{EXTENT, Write};
-use super::{Error, FlashStore, Result, Rows, encode};
+use super::{FlashStore, Result, Rows, Stop, encode};
 use crate::history::select::{Need, Row, Search, Select};
 use crate::id::{ChannelId, MsgId, Seq};
-use crate::store::{Append, Change, Kind, Operation, Outcome, Reason};
+use crate::store::{Append, Change, Kind, Outcome, Reason};
 
 /// Where a channel's history ends, and what is needed to go on there.
 #[derive(Clone, Copy)]
@@ -189,43 +189,8 @@ impl Sought {
 }
 
 impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEADS> {
-    pub(super) async fn on_history<'b>(
-        &mut self,
-        operation: &Operation<'_>,
-        answer: &'b mut [u8],
-    ) -> Result<Outcome<'b>, F> {
-        match *operation {
-            Operation::Append(ref append) => self.append(append, answer).await,
-            Operation::Locate {
-                channel,
-                selector,
-                limit,
-                events,
-                last,
-            } => {
-                let select = Select {
-                    selector,
-                    limit,
-                    events,
-                    last,
-                };
-                self.locate(channel, select).await.map(Outcome::Bounds)
-            }
-            Operation::ReadHistory {
-                channel,
-                first,
-                last,
-                bytes,
-            } => {
-                let page = Rows::new(answer, bytes);
-                self.read_history(channel, first.0, last.0, page).await
-            }
-            _ => Ok(Outcome::Refused(Reason::Failed)),
-        }
-    }
-
     /// The head of a channel, from RAM or else from the medium; `None` when there is no such channel.
-    pub(super) async fn head(&mut self, channel: ChannelId) -> Result<Option<usize>, F> {
+    pub(super) fn head(&mut self, channel: ChannelId) -> Result<Option<usize>, F> {
         self.used = self.used.wrapping_add(1);
         let used = self.used;
         let known = self.heads.iter().position(|head| head.channel == channel);
@@ -234,14 +199,14 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
             return Ok(Some(slot));
         }
         let key = Key::id(Table::Channel, channel.0);
-        if self.tree.get(&mut self.medium, &key).await?.is_none() {
+        if self.tree.get(&mut self.medium, &key)?.is_none() {
             return Ok(None);
         }
-        let head = self.load_head(channel).await?;
+        let head = self.load_head(channel)?;
         let slots = self.heads.iter_mut().enumerate();
         let oldest = slots.max_by_key(|(_, head)| used.wrapping_sub(head.used));
         let Some((slot, place)) = oldest else {
-            return Err(Error::Full);
+            return Err(Stop::Full);
         };
         *place = head;
         place.used = used;
@@ -284,21 +249,21 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         }
     }
 
-    async fn load_head(&mut self, channel: ChannelId) -> Result<Head, F> {
+    fn load_head(&mut self, channel: ChannelId) -> Result<Head, F> {
         let mut head = Head {
             channel,
             ..Head::NONE
         };
         let mut key = Key::id(Table::Extent, channel.0);
-        let mut cursor = self.tree.seek(&mut self.medium, &key).await?;
-        while let Some(item) = self.next(&mut cursor, &mut key).await? {
+        let mut cursor = self.tree.seek(&mut self.medium, &key)?;
+        while let Some(item) = self.next(&mut cursor, &mut key)? {
             if !key.is_of(Table::Extent, channel.0) {
                 break;
             }
             if head.sector.is_none() {
                 head.first = key.place();
             }
-            head.sector = Some(self.small(&item, &key).await?);
+            head.sector = Some(self.small(&item, &key)?);
         }
         let Some(sector) = head.sector else {
             return Ok(head);
@@ -306,16 +271,16 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         // From the last page that has a head back to one that has an entry too: a cut may have come between the two.
         let mut page = Medium::<F>::SECTOR;
         while head.newest == 0 {
-            page = page.checked_sub(PAGE).ok_or(Error::Damaged)?;
-            if let Some(now) = self.page_head(channel, sector, page).await? {
-                self.load_page(&mut head, sector, page, now).await?;
+            page = page.checked_sub(PAGE).ok_or(Stop::Damaged)?;
+            if let Some(now) = self.page_head(channel, sector, page)? {
+                self.load_page(&mut head, sector, page, now)?;
             }
         }
         Ok(head)
     }
 
     /// Takes what a page says into a head that has seen only later pages.
-    async fn load_page(
+    fn load_page(
         &mut self,
         head: &mut Head,
         sector: u16,
@@ -326,7 +291,7 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         let limit = base + page + PAGE;
         let mut at = base + page + PageHead::SIZE;
         let mut now = now;
-        while let Some(found) = self.entry(at, limit).await? {
+        while let Some(found) = self.entry(at, limit)? {
             if found.key.seq != now.last + 1 {
                 break;
             }
@@ -335,10 +300,10 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
             at = found.item.end().next_multiple_of(Medium::<F>::UNIT);
         }
         if head.end == 0 {
-            if head.newest > 0 && at < limit && self.medium.is_blank(at, PAGE).await? {
+            if head.newest > 0 && at < limit && self.medium.is_blank(at, PAGE)? {
                 head.end = at - base;
             } else {
-                self.medium.must_be_last(at, limit).await?;
+                self.medium.must_be_last(at, limit)?;
                 head.end = page + PAGE;
             }
         }
@@ -346,7 +311,7 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         Ok(())
     }
 
-    async fn page_head(
+    fn page_head(
         &mut self,
         channel: ChannelId,
         sector: u16,
@@ -354,46 +319,46 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
     ) -> Result<Option<PageHead>, F> {
         let at = u32::from(sector) * Medium::<F>::SECTOR + page;
         let mut key = [0; PageHead::KEY];
-        let Some(item) = self.medium.record(at, at + PAGE, &mut key).await? else {
+        let Some(item) = self.medium.record(at, at + PAGE, &mut key)? else {
             return Ok(None);
         };
         let head = PageHead::parse(&key);
         let whole = usize::from(item.header.key) == PageHead::KEY
             && key == head.key(channel)
-            && self.medium.is_whole(&item, &key).await?;
+            && self.medium.is_whole(&item, &key)?;
         Ok(whole.then_some(head))
     }
 
     /// The entry at `at`; `None` where there is none, or one that a cut left behind. Uses the medium's buffer.
-    async fn entry(&mut self, at: u32, limit: u32) -> Result<Option<Found>, F> {
+    fn entry(&mut self, at: u32, limit: u32) -> Result<Option<Found>, F> {
         let mut bytes = [0; EntryKey::SIZE];
-        let Some(item) = self.medium.record(at, limit, &mut bytes).await? else {
+        let Some(item) = self.medium.record(at, limit, &mut bytes)? else {
             return Ok(None);
         };
         let key = EntryKey::parse(&bytes);
         let Some(key) = key.filter(|_| usize::from(item.header.key) == EntryKey::SIZE) else {
             return Ok(None);
         };
-        let whole = self.medium.is_whole(&item, &bytes).await?;
+        let whole = self.medium.is_whole(&item, &bytes)?;
         Ok(whole.then_some(Found { item, key }))
     }
 
     /// The last page of a channel behind whose beginning lies what is sought, or else its first: where it is, and its head.
-    async fn page_of(
+    fn page_of(
         &mut self,
         channel: ChannelId,
         sought: Sought,
     ) -> Result<Option<(u32, PageHead)>, F> {
         let mut key = Key::id(Table::Extent, channel.0);
-        let mut cursor = self.tree.seek(&mut self.medium, &key).await?;
+        let mut cursor = self.tree.seek(&mut self.medium, &key)?;
         let mut best: Option<(u16, PageHead)> = None;
-        while let Some(item) = self.next(&mut cursor, &mut key).await? {
+        while let Some(item) = self.next(&mut cursor, &mut key)? {
             if !key.is_of(Table::Extent, channel.0) {
                 break;
             }
-            let sector: u16 = self.small(&item, &key).await?;
-            let head = self.page_head(channel, sector, 0).await?;
-            let head = head.ok_or(Error::Damaged)?;
+            let sector: u16 = self.small(&item, &key)?;
+            let head = self.page_head(channel, sector, 0)?;
+            let head = head.ok_or(Stop::Damaged)?;
             let past = sought.is_past(&head);
             if past || best.is_none() {
                 best = Some((sector, head));
@@ -407,7 +372,7 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         };
         let (mut found, mut page) = (0, PAGE);
         while page < Medium::<F>::SECTOR {
-            if let Some(next) = self.page_head(channel, sector, page).await? {
+            if let Some(next) = self.page_head(channel, sector, page)? {
                 if !sought.is_past(&next) {
                     break;
                 }
@@ -422,73 +387,75 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
     }
 
     /// The entry at a place that is on the medium.
-    async fn seek(&mut self, channel: ChannelId, place: u64) -> Result<Found, F> {
-        let page = self.page_of(channel, Sought::Place(place)).await?;
-        let (page, head) = page.ok_or(Error::Damaged)?;
-        let mut found = self.first_of_page(page, &head).await?;
+    fn seek(&mut self, channel: ChannelId, place: u64) -> Result<Found, F> {
+        let page = self.page_of(channel, Sought::Place(place))?;
+        let (page, head) = page.ok_or(Stop::Damaged)?;
+        let mut found = self.first_of_page(page, &head)?;
         while found.key.seq < place {
-            found = self.next_in_page(&found).await?.ok_or(Error::Damaged)?;
+            found = self.next_in_page(&found)?.ok_or(Stop::Damaged)?;
         }
         if found.key.seq == place {
             Ok(found)
         } else {
-            Err(Error::Damaged)
+            Err(Stop::Damaged)
         }
     }
 
-    async fn first_of_page(&mut self, page: u32, head: &PageHead) -> Result<Found, F> {
-        let first = self.entry(page + PageHead::SIZE, page + PAGE).await?;
+    fn first_of_page(&mut self, page: u32, head: &PageHead) -> Result<Found, F> {
+        let first = self.entry(page + PageHead::SIZE, page + PAGE)?;
         first
             .filter(|found| found.key.seq == head.last + 1)
-            .ok_or(Error::Damaged)
+            .ok_or(Stop::Damaged)
     }
 
-    async fn next_in_page(&mut self, found: &Found) -> Result<Option<Found>, F> {
+    fn next_in_page(&mut self, found: &Found) -> Result<Option<Found>, F> {
         let limit = (found.item.at + 1).next_multiple_of(PAGE);
         let at = found.item.end().next_multiple_of(Medium::<F>::UNIT);
-        let next = self.entry(at, limit).await?;
+        let next = self.entry(at, limit)?;
         Ok(next.filter(|next| next.key.seq == found.key.seq + 1))
     }
 
     /// The entry after this one, when it is known to be on the medium.
-    async fn step_up(&mut self, channel: ChannelId, found: &Found) -> Result<Found, F> {
-        match self.next_in_page(found).await? {
+    fn step_up(&mut self, channel: ChannelId, found: &Found) -> Result<Found, F> {
+        match self.next_in_page(found)? {
             Some(next) => Ok(next),
-            None => self.seek(channel, found.key.seq + 1).await,
+            None => self.seek(channel, found.key.seq + 1),
         }
     }
 
     /// The entry before this one, when it is known to be on the medium.
-    async fn step_down(&mut self, channel: ChannelId, found: &Found) -> Result<Found, F> {
+    fn step_down(&mut self, channel: ChannelId, found: &Found) -> Result<Found, F> {
         let before = found.key.seq - 1;
         if found.key.back == 0 {
-            return self.seek(channel, before).await;
+            return self.seek(channel, before);
         }
         let at = found.item.at.saturating_sub(u32::from(found.key.back) * 4);
         let limit = (at + 1).next_multiple_of(PAGE);
-        let entry = self.entry(at, limit).await?;
+        let entry = self.entry(at, limit)?;
         entry
             .filter(|entry| entry.key.seq == before)
-            .ok_or(Error::Damaged)
+            .ok_or(Stop::Damaged)
     }
 
-    async fn append<'b>(
+    pub(super) fn append(
         &mut self,
         append: &Append<'_>,
-        scratch: &'b mut [u8],
-    ) -> Result<Outcome<'b>, F> {
-        let Some(slot) = self.head(append.channel).await? else {
+        scratch: &mut [u8],
+    ) -> Result<Outcome<'static>, F> {
+        let Some(slot) = self.head(append.channel)? else {
             return Ok(Outcome::Refused(Reason::Failed));
         };
-        if let Some(found) = self.held(slot, append.msgid).await? {
+        if let Some(found) = self.held(slot, append.msgid)? {
             return Ok(Outcome::Stored {
                 seq: Seq(found.key.seq),
                 time: found.key.time,
             });
         }
+        // Once the entry is written nothing may stop this.
+        self.must_have_room()?;
         if self.keep != append.keep.max(1) {
+            self.put(Key::of(Table::Keep), &append.keep.max(1))?;
             self.keep = append.keep.max(1);
-            self.put(Key::of(Table::Keep), &self.keep.clone()).await?;
         }
         let change = match append.change {
             Change::None => &[],
@@ -506,10 +473,9 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
             back: 0,
             change: change.len() as u16,
         };
-        self.write_entry(slot, &mut key, change, append).await?;
+        self.write_entry(slot, &mut key, change, append)?;
         if !matches!(append.change, Change::None) {
-            self.apply(append.channel, key.seq, key.time, &append.change)
-                .await?;
+            self.apply(append.channel, key.seq, key.time, &append.change)?;
         }
         Ok(Outcome::Stored {
             seq: Seq(key.seq),
@@ -518,7 +484,7 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
     }
 
     /// Writes an entry at the end of its channel.
-    async fn write_entry(
+    fn write_entry(
         &mut self,
         slot: usize,
         key: &mut EntryKey,
@@ -553,32 +519,32 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         let length: usize = value.iter().map(|part| part.len()).sum();
         let size = (HEADER + EntryKey::SIZE + length).next_multiple_of(4) as u32;
         if size > PAGE - PageHead::SIZE {
-            return Err(Error::Full);
+            return Err(Stop::Full);
         }
 
         let mut head = self.heads[slot];
-        let begins_extent = self.find_place(&mut head, size).await?;
+        let begins_extent = self.find_place(&mut head, size)?;
         let Some(sector) = head.sector else {
-            return Err(Error::Damaged);
+            return Err(Stop::Damaged);
         };
         let base = u32::from(sector) * Medium::<F>::SECTOR;
         self.medium.begin(base + head.end);
         if head.end.is_multiple_of(PAGE) {
             let page = head.now.key(head.channel);
-            self.medium.push_record(&page, &[], 0).await?;
+            self.medium.push_record(&page, &[], 0)?;
         } else {
             key.back = ((head.end - head.newest) / 4) as u16;
         }
         let at = self.medium.position();
-        self.medium.push_record(&key.bytes(), &value, 0).await?;
-        self.medium.finish().await?;
+        self.medium.push_record(&key.bytes(), &value, 0)?;
+        self.medium.finish()?;
         head.now.pass(key);
         head.newest = at - base;
         head.end = self.medium.position() - base;
         if begins_extent {
             // Until this is written the entry is not there.
             let place = Key::extent(head.channel, Seq(key.seq));
-            if let Err(error) = self.put(place, &sector).await {
+            if let Err(error) = self.put(place, &sector) {
                 self.medium.release(sector);
                 return Err(error);
             }
@@ -587,14 +553,18 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         self.forget(head.channel);
         self.heads[slot] = head;
         if begins_extent {
-            self.trim(slot).await?;
+            // What is not done now for want of room is done with the next extent.
+            match self.trim(slot) {
+                Err(Stop::Again) => {}
+                result => result?,
+            }
         }
         Ok(())
     }
 
     /// Moves the end of a channel to where an entry of that size fits: in the page, in the next that is blank, or in a new extent;
     /// says whether it is in a new one.
-    async fn find_place(&mut self, head: &mut Head, size: u32) -> Result<bool, F> {
+    fn find_place(&mut self, head: &mut Head, size: u32) -> Result<bool, F> {
         if let Some(sector) = head.sector {
             let base = u32::from(sector) * Medium::<F>::SECTOR;
             if head.end % PAGE + size > PAGE {
@@ -602,47 +572,48 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
             }
             while head.end < Medium::<F>::SECTOR {
                 let fresh = head.end.is_multiple_of(PAGE);
-                if !fresh || self.medium.is_blank(base + head.end, PAGE).await? {
+                if !fresh || self.medium.is_blank(base + head.end, PAGE)? {
                     return Ok(false);
                 }
                 head.end += PAGE;
             }
         }
         if self.must_grow(1).is_err() {
-            self.trim_all().await?;
+            self.trim_all()?;
             self.must_grow(1)?;
         }
         if head.sector.is_none() {
             head.first = head.now.last + 1;
         }
-        head.sector = Some(self.medium.allocate().await?);
+        head.sector = Some(self.medium.allocate()?);
         head.end = 0;
         Ok(true)
     }
 
     /// Releases the extents of a channel that hold nothing that is kept.
-    async fn trim(&mut self, slot: usize) -> Result<(), F> {
+    fn trim(&mut self, slot: usize) -> Result<(), F> {
         loop {
             let head = self.heads[slot];
             let channel = head.channel;
             let mut key = Key::id(Table::Extent, channel.0);
-            let mut cursor = self.tree.seek(&mut self.medium, &key).await?;
-            let Some(item) = self.next(&mut cursor, &mut key).await? else {
+            let mut cursor = self.tree.seek(&mut self.medium, &key)?;
+            let Some(item) = self.next(&mut cursor, &mut key)? else {
                 return Ok(());
             };
             let oldest = key;
             if !oldest.is_of(Table::Extent, channel.0) {
                 return Ok(());
             }
-            let sector: u16 = self.small(&item, &oldest).await?;
-            let second = self.next(&mut cursor, &mut key).await?;
+            let sector: u16 = self.small(&item, &oldest)?;
+            let second = self.next(&mut cursor, &mut key)?;
             if second.is_none()
                 || !key.is_of(Table::Extent, channel.0)
                 || key.place() > self.first_kept(&head)
             {
                 return Ok(());
             }
-            self.commit(&[Write::Delete(oldest)]).await?;
+            self.must_have_room()?;
+            self.commit(&[Write::Delete(oldest)])?;
             self.medium.release(sector);
             self.heads[slot].first = key.place();
             if self.reading.is_some_and(|r| r.channel == channel) {
@@ -652,28 +623,28 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
     }
 
     /// Releases what is not kept of any channel, after the limit was lowered.
-    async fn trim_all(&mut self) -> Result<(), F> {
+    fn trim_all(&mut self) -> Result<(), F> {
         let mut channel = 0;
-        while let Some((key, _)) = self.after(Table::Channel, channel).await? {
+        while let Some((key, _)) = self.after(Table::Channel, channel)? {
             channel = key.first();
-            if let Some(slot) = self.head(ChannelId(channel)).await? {
-                self.trim(slot).await?;
+            if let Some(slot) = self.head(ChannelId(channel))? {
+                self.trim(slot)?;
             }
         }
         Ok(())
     }
 
     /// The entry with that id, if the channel holds it.
-    async fn held(&mut self, slot: usize, msgid: MsgId) -> Result<Option<Found>, F> {
+    fn held(&mut self, slot: usize, msgid: MsgId) -> Result<Option<Found>, F> {
         let head = self.heads[slot];
         let first = self.first_kept(&head);
         if msgid.0 > head.now.msgid || head.now.last < first {
             return Ok(None);
         }
         // It was the highest when it was stored, and is on this page; or it came late, and is behind it.
-        let page = self.page_of(head.channel, Sought::Id(msgid.0)).await?;
-        let (page, before) = page.ok_or(Error::Damaged)?;
-        let mut found = self.first_of_page(page, &before).await?;
+        let page = self.page_of(head.channel, Sought::Id(msgid.0))?;
+        let (page, before) = page.ok_or(Stop::Damaged)?;
+        let mut found = self.first_of_page(page, &before)?;
         loop {
             if found.key.msgid == msgid.0 && found.key.seq >= first {
                 return Ok(Some(found));
@@ -681,22 +652,22 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
             if found.key.seq >= head.now.last {
                 return Ok(None);
             }
-            found = self.step_up(head.channel, &found).await?;
+            found = self.step_up(head.channel, &found)?;
         }
     }
 
     /// The oldest entry kept that is at that time or later.
-    async fn at_or_after(&mut self, slot: usize, time: u64) -> Result<Option<Seq>, F> {
+    fn at_or_after(&mut self, slot: usize, time: u64) -> Result<Option<Seq>, F> {
         let head = self.heads[slot];
         let first = self.first_kept(&head);
         if head.now.last < first || head.now.time < time {
             return Ok(None);
         }
-        let page = self.page_of(head.channel, Sought::Time(time)).await?;
-        let (page, before) = page.ok_or(Error::Damaged)?;
-        let mut found = self.first_of_page(page, &before).await?;
+        let page = self.page_of(head.channel, Sought::Time(time))?;
+        let (page, before) = page.ok_or(Stop::Damaged)?;
+        let mut found = self.first_of_page(page, &before)?;
         while found.key.time < time {
-            match self.next_in_page(&found).await? {
+            match self.next_in_page(&found)? {
                 Some(next) => found = next,
                 None => return Ok(Some(Seq((found.key.seq + 1).max(first)))),
             }
@@ -704,28 +675,28 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         Ok(Some(Seq(found.key.seq.max(first))))
     }
 
-    async fn locate(
+    pub(super) fn locate(
         &mut self,
         channel: ChannelId,
         select: Select,
     ) -> Result<Option<(Seq, Seq)>, F> {
-        let Some(slot) = self.head(channel).await? else {
+        let Some(slot) = self.head(channel)? else {
             return Ok(None);
         };
         let mut search = Search::new(select);
         loop {
             match search.need() {
                 Need::Place(msgid) => {
-                    let found = self.held(slot, msgid).await?;
+                    let found = self.held(slot, msgid)?;
                     search.found(found.map(|found| Seq(found.key.seq)));
                 }
-                Need::AtOrAfter(time) => search.found(self.at_or_after(slot, time).await?),
+                Need::AtOrAfter(time) => search.found(self.at_or_after(slot, time)?),
                 Need::Ascend(places) => {
-                    self.walk(slot, places, false, &mut search).await?;
+                    self.walk(slot, places, false, &mut search)?;
                     search.walked();
                 }
                 Need::Descend(places) => {
-                    self.walk(slot, places, true, &mut search).await?;
+                    self.walk(slot, places, true, &mut search)?;
                     search.walked();
                 }
                 Need::Done(page) => return Ok(page),
@@ -733,7 +704,7 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         }
     }
 
-    async fn walk(
+    fn walk(
         &mut self,
         slot: usize,
         places: RangeInclusive<u64>,
@@ -749,11 +720,11 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         let mut found = if down && last == head.now.last && head.sector.is_some() {
             let base = u32::from(head.sector.unwrap_or_default()) * Medium::<F>::SECTOR;
             let at = base + head.newest;
-            let newest = self.entry(at, (at + 1).next_multiple_of(PAGE)).await?;
-            newest.ok_or(Error::Damaged)?
+            let newest = self.entry(at, (at + 1).next_multiple_of(PAGE))?;
+            newest.ok_or(Stop::Damaged)?
         } else {
             let place = if down { last } else { first };
-            self.seek(head.channel, place).await?
+            self.seek(head.channel, place)?
         };
         loop {
             let row = Row {
@@ -766,22 +737,22 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
                 return Ok(());
             }
             found = if down {
-                self.step_down(head.channel, &found).await?
+                self.step_down(head.channel, &found)?
             } else {
-                self.step_up(head.channel, &found).await?
+                self.step_up(head.channel, &found)?
             };
         }
     }
 
     /// Rows go out as they lie on the medium.
-    async fn read_history<'b>(
+    pub(super) fn read_history<'b>(
         &mut self,
         channel: ChannelId,
         first: u64,
         last: u64,
         mut page: Rows<'b>,
     ) -> Result<Outcome<'b>, F> {
-        if let Some(slot) = self.head(channel).await? {
+        if let Some(slot) = self.head(channel)? {
             let head = self.heads[slot];
             let first = first.max(self.first_kept(&head));
             let last = last.min(head.now.last);
@@ -789,15 +760,15 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
             let mut place = first;
             while place <= last {
                 let next = match (found, self.reading) {
-                    (Some(found), _) => self.step_up(channel, &found).await?,
+                    (Some(found), _) => self.step_up(channel, &found)?,
                     (None, Some(reading))
                         if reading.channel == channel && reading.found.key.seq + 1 == first =>
                     {
-                        self.step_up(channel, &reading.found).await?
+                        self.step_up(channel, &reading.found)?
                     }
-                    _ => self.seek(channel, first).await?,
+                    _ => self.seek(channel, first)?,
                 };
-                let Some(length) = self.read_row(&next, page.space()).await? else {
+                let Some(length) = self.read_row(&next, page.space())? else {
                     page.more = true;
                     break;
                 };
@@ -814,16 +785,16 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
     }
 
     /// Copies an entry's row; `None` when it does not fit.
-    async fn read_row(&mut self, found: &Found, into: &mut [u8]) -> Result<Option<usize>, F> {
+    fn read_row(&mut self, found: &Found, into: &mut [u8]) -> Result<Option<usize>, F> {
         let Found { item, key } = found;
         let change = usize::from(key.change);
         let length = usize::from(item.header.value).saturating_sub(change);
         let Some(row) = into.get_mut(..length) else {
             return Ok(None);
         };
-        let end = self.read_change(item, change).await?;
+        let end = self.read_change(item, change)?;
         let at = item.value_at() + end as u32;
-        self.medium.read(at, row).await?;
+        self.medium.read(at, row)?;
         let mut digest = item.header.digest();
         digest.update(&key.bytes());
         digest.update(&self.medium.buffer[..end]);
@@ -831,12 +802,12 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         if digest.finalize() == item.header.crc {
             Ok(Some(length))
         } else {
-            Err(Error::Damaged)
+            Err(Stop::Damaged)
         }
     }
 
     /// Reads the change at the front of an entry's value into the medium's buffer.
-    async fn read_change(&mut self, item: &Item, length: usize) -> Result<usize, F> {
+    fn read_change(&mut self, item: &Item, length: usize) -> Result<usize, F> {
         let part = Item {
             at: item.at,
             header: Header {
@@ -844,12 +815,12 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
                 ..item.header
             },
         };
-        self.medium.load_part(&part).await
+        self.medium.load_part(&part)
     }
 
     /// Makes the change of a channel's newest entry, if power went before it was made.
-    pub(super) async fn redo(&mut self, channel: ChannelId, scratch: &mut [u8]) -> Result<(), F> {
-        let Some(slot) = self.head(channel).await? else {
+    pub(super) fn redo(&mut self, channel: ChannelId, scratch: &mut [u8]) -> Result<(), F> {
+        let Some(slot) = self.head(channel)? else {
             return Ok(());
         };
         let head = self.heads[slot];
@@ -857,23 +828,20 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
             return Ok(());
         };
         let at = u32::from(sector) * Medium::<F>::SECTOR + head.newest;
-        let newest = self.entry(at, (at + 1).next_multiple_of(PAGE)).await?;
-        let newest = newest.ok_or(Error::Damaged)?;
+        let newest = self.entry(at, (at + 1).next_multiple_of(PAGE))?;
+        let newest = newest.ok_or(Stop::Damaged)?;
         if newest.key.change == 0 {
             return Ok(());
         }
         let key = Key::id(Table::Applied, channel.0);
-        let applied: Option<u64> = self.get(&key).await?;
+        let applied: Option<u64> = self.get(&key)?;
         if applied.is_some_and(|place| place >= newest.key.seq) {
             return Ok(());
         }
-        let length = self
-            .read_change(&newest.item, usize::from(newest.key.change))
-            .await?;
-        let bytes = scratch.get_mut(..length).ok_or(Error::Full)?;
+        let length = self.read_change(&newest.item, usize::from(newest.key.change))?;
+        let bytes = scratch.get_mut(..length).ok_or(Stop::Full)?;
         bytes.copy_from_slice(&self.medium.buffer[..length]);
-        let change: Change<'_> = postcard::from_bytes(bytes).map_err(|_| Error::Damaged)?;
+        let change: Change<'_> = postcard::from_bytes(bytes).map_err(|_| Stop::Damaged)?;
         self.apply(channel, newest.key.seq, newest.key.time, &change)
-            .await
     }
 }

@@ -1,9 +1,13 @@
 //! The medium as the store uses it: sectors that are taken and released, checked reads, and one writer with a small buffer.
 
+use core::future::poll_fn;
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+
 use embedded_storage_async::nor_flash::NorFlash;
 
 use super::record::{HEADER, Header, Item};
-use super::{Error, Result};
+use super::{Result, Stop};
 
 /// Most sectors that are used; a larger medium is used in part.
 pub(super) const MAX_SECTORS: usize = 1024;
@@ -121,16 +125,13 @@ impl<F: NorFlash> Medium<F> {
         self.next = sector;
     }
 
-    /// A free sector, erased. Fails with `Full` when there is none.
-    pub(super) async fn allocate(&mut self) -> Result<u16, F> {
-        if let Some(sector) = self.clean.take()
-            && self.take(sector)
-        {
-            return Ok(sector);
+    /// A free sector that is erased already; else [`Self::prepare`] must come first.
+    pub(super) fn allocate(&mut self) -> Result<u16, F> {
+        match self.clean.take() {
+            Some(sector) if self.take(sector) => Ok(sector),
+            _ if self.free == 0 => Err(Stop::Full),
+            _ => Err(Stop::Again),
         }
-        let sector = self.pick()?;
-        self.erase(sector).await?;
-        Ok(sector)
     }
 
     fn pick(&mut self) -> Result<u16, F> {
@@ -142,7 +143,7 @@ impl<F: NorFlash> Medium<F> {
                 return Ok(sector);
             }
         }
-        Err(Error::Full)
+        Err(Stop::Full)
     }
 
     /// Erases a free sector for the next who needs one. False when that is not necessary.
@@ -162,24 +163,24 @@ impl<F: NorFlash> Medium<F> {
         let mut at = from;
         while at < from + Self::SECTOR {
             let next = at + F::ERASE_SIZE as u32;
-            self.flash.erase(at, next).await.map_err(Error::Medium)?;
+            self.flash.erase(at, next).await.map_err(Stop::Medium)?;
             at = next;
         }
         Ok(())
     }
 
-    pub(super) async fn read(&mut self, at: u32, into: &mut [u8]) -> Result<(), F> {
-        self.flash.read(at, into).await.map_err(Error::Medium)
+    pub(super) fn read(&mut self, at: u32, into: &mut [u8]) -> Result<(), F> {
+        spin(self.flash.read(at, into)).map_err(Stop::Medium)
     }
 
     /// Whether nothing is written from `at` to the end of its page.
-    pub(super) async fn is_blank(&mut self, at: u32, page: u32) -> Result<bool, F> {
+    pub(super) fn is_blank(&mut self, at: u32, page: u32) -> Result<bool, F> {
         let end = (at + 1).next_multiple_of(page);
         let mut chunk = [0; 64];
         let mut at = at;
         while at < end {
             let part = &mut chunk[..((end - at) as usize).min(64)];
-            self.flash.read(at, part).await.map_err(Error::Medium)?;
+            spin(self.flash.read(at, part)).map_err(Stop::Medium)?;
             if part.iter().any(|byte| *byte != 0xff) {
                 return Ok(false);
             }
@@ -190,17 +191,12 @@ impl<F: NorFlash> Medium<F> {
 
     /// The record at `at`, where its key fits in `key` and the record in the space before `end`. `None` where there is none; its
     /// checksum is not looked at.
-    pub(super) async fn record(
-        &mut self,
-        at: u32,
-        end: u32,
-        key: &mut [u8],
-    ) -> Result<Option<Item>, F> {
+    pub(super) fn record(&mut self, at: u32, end: u32, key: &mut [u8]) -> Result<Option<Item>, F> {
         let mut head = [0; HEADER];
         if at + HEADER as u32 > end {
             return Ok(None);
         }
-        self.read(at, &mut head).await?;
+        self.read(at, &mut head)?;
         let Some(header) = Header::read(head) else {
             return Ok(None);
         };
@@ -210,18 +206,18 @@ impl<F: NorFlash> Medium<F> {
         if header.key == 0 || at + header.size() > end {
             return Ok(None);
         }
-        self.read(at + HEADER as u32, key).await?;
+        self.read(at + HEADER as u32, key)?;
         Ok(Some(Item { at, header }))
     }
 
     /// Whether the record's checksum is right. Uses the buffer.
-    pub(super) async fn is_whole(&mut self, item: &Item, key: &[u8]) -> Result<bool, F> {
+    pub(super) fn is_whole(&mut self, item: &Item, key: &[u8]) -> Result<bool, F> {
         let mut digest = item.header.digest();
         digest.update(&key[..usize::from(item.header.key).min(key.len())]);
         let (mut at, mut rest) = (item.value_at(), usize::from(item.header.value));
         while rest > 0 {
             let part = &mut self.buffer[..rest.min(BUFFER)];
-            self.flash.read(at, part).await.map_err(Error::Medium)?;
+            spin(self.flash.read(at, part)).map_err(Stop::Medium)?;
             digest.update(part);
             at += part.len() as u32;
             rest -= part.len();
@@ -230,14 +226,14 @@ impl<F: NorFlash> Medium<F> {
     }
 
     /// Fails when there is a whole record after `at`, where none can be read: a cut leaves nothing behind it. Uses the buffer.
-    pub(super) async fn must_be_last(&mut self, at: u32, end: u32) -> Result<(), F> {
+    pub(super) fn must_be_last(&mut self, at: u32, end: u32) -> Result<(), F> {
         let mut key = [0; 64];
         let mut at = at + 4;
         while at < end {
-            if let Some(item) = self.record(at, end, &mut key).await?
-                && self.is_whole(&item, &key).await?
+            if let Some(item) = self.record(at, end, &mut key)?
+                && self.is_whole(&item, &key)?
             {
-                return Err(Error::Damaged);
+                return Err(Stop::Damaged);
             }
             at += 4;
         }
@@ -245,7 +241,7 @@ impl<F: NorFlash> Medium<F> {
     }
 
     /// Reads a record's value to the front of `into`, and checks it. `Full` when it is longer than `into`.
-    pub(super) async fn value<'b>(
+    pub(super) fn value<'b>(
         &mut self,
         item: &Item,
         key: &[u8],
@@ -253,28 +249,28 @@ impl<F: NorFlash> Medium<F> {
     ) -> Result<&'b [u8], F> {
         let value = into
             .get_mut(..usize::from(item.header.value))
-            .ok_or(Error::Full)?;
-        self.read(item.value_at(), value).await?;
+            .ok_or(Stop::Full)?;
+        self.read(item.value_at(), value)?;
         check(&item.header, key, value)?;
         Ok(value)
     }
 
     /// As [`Self::value`], into the buffer from `from` on; returns where the value ends there.
-    pub(super) async fn load(&mut self, item: &Item, key: &[u8], from: usize) -> Result<usize, F> {
+    pub(super) fn load(&mut self, item: &Item, key: &[u8], from: usize) -> Result<usize, F> {
         let end = from + usize::from(item.header.value);
-        let value = self.buffer.get_mut(from..end).ok_or(Error::Full)?;
-        let read = self.flash.read(item.value_at(), value).await;
-        read.map_err(Error::Medium)?;
+        let value = self.buffer.get_mut(from..end).ok_or(Stop::Full)?;
+        let read = spin(self.flash.read(item.value_at(), value));
+        read.map_err(Stop::Medium)?;
         check(&item.header, key, value)?;
         Ok(end)
     }
 
     /// As [`Self::load`] at the front of the buffer, of a part of a value, which cannot be checked.
-    pub(super) async fn load_part(&mut self, part: &Item) -> Result<usize, F> {
+    pub(super) fn load_part(&mut self, part: &Item) -> Result<usize, F> {
         let end = usize::from(part.header.value);
-        let value = self.buffer.get_mut(..end).ok_or(Error::Full)?;
-        let read = self.flash.read(part.value_at(), value).await;
-        read.map_err(Error::Medium)?;
+        let value = self.buffer.get_mut(..end).ok_or(Stop::Full)?;
+        let read = spin(self.flash.read(part.value_at(), value));
+        read.map_err(Stop::Medium)?;
         Ok(end)
     }
 
@@ -289,16 +285,16 @@ impl<F: NorFlash> Medium<F> {
         self.at + self.fill as u32
     }
 
-    async fn flush(&mut self) -> Result<(), F> {
+    fn flush(&mut self) -> Result<(), F> {
         let bytes = &self.buffer[..self.fill];
-        let written = self.flash.write(self.at, bytes).await;
-        written.map_err(Error::Medium)?;
+        let written = spin(self.flash.write(self.at, bytes));
+        written.map_err(Stop::Medium)?;
         self.at += self.fill as u32;
         self.fill = 0;
         Ok(())
     }
 
-    pub(super) async fn push(&mut self, bytes: &[u8]) -> Result<(), F> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), F> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let space = &mut self.buffer[self.fill..];
@@ -308,42 +304,37 @@ impl<F: NorFlash> Medium<F> {
             self.fill += length;
             rest = later;
             if self.fill == BUFFER {
-                self.flush().await?;
+                self.flush()?;
             }
         }
         Ok(())
     }
 
     /// Leaves everything up to `position` as it is when erased.
-    pub(super) async fn skip_to(&mut self, position: u32) -> Result<(), F> {
+    pub(super) fn skip_to(&mut self, position: u32) -> Result<(), F> {
         while self.position() < position {
-            self.push(&[0xff]).await?;
+            self.push(&[0xff])?;
         }
         Ok(())
     }
 
     /// Writes a whole record.
-    pub(super) async fn push_record(
-        &mut self,
-        key: &[u8],
-        value: &[&[u8]],
-        flags: u8,
-    ) -> Result<(), F> {
+    pub(super) fn push_record(&mut self, key: &[u8], value: &[&[u8]], flags: u8) -> Result<(), F> {
         let header = Header::new(key, value, flags);
         let end = self.position() + header.size();
-        self.push(&header.bytes()).await?;
-        self.push(key).await?;
+        self.push(&header.bytes())?;
+        self.push(key)?;
         for part in value {
-            self.push(part).await?;
+            self.push(part)?;
         }
-        self.skip_to(end).await
+        self.skip_to(end)
     }
 
     /// Copies a whole record, and checks it.
-    pub(super) async fn push_copy(&mut self, item: &Item, key: &[u8]) -> Result<(), F> {
+    pub(super) fn push_copy(&mut self, item: &Item, key: &[u8]) -> Result<(), F> {
         let end = self.position() + item.header.size();
-        self.push(&item.header.bytes()).await?;
-        self.push(key).await?;
+        self.push(&item.header.bytes())?;
+        self.push(key)?;
         let mut digest = item.header.digest();
         digest.update(key);
         let (mut at, mut rest) = (item.value_at(), usize::from(item.header.value));
@@ -351,40 +342,65 @@ impl<F: NorFlash> Medium<F> {
             let space = &mut self.buffer[self.fill..];
             let part_length = space.len().min(rest);
             let part = &mut space[..part_length];
-            let read = self.flash.read(at, part).await;
-            read.map_err(Error::Medium)?;
+            let read = spin(self.flash.read(at, part));
+            read.map_err(Stop::Medium)?;
             digest.update(part);
             self.fill += part_length;
             at += part_length as u32;
             rest -= part_length;
             if self.fill == BUFFER {
-                self.flush().await?;
+                self.flush()?;
             }
         }
         if digest.finalize() != item.header.crc {
-            return Err(Error::Damaged);
+            return Err(Stop::Damaged);
         }
-        self.skip_to(end).await
+        self.skip_to(end)
     }
 
     /// Writes what waits; when this returns, all is on the medium.
-    pub(super) async fn finish(&mut self) -> Result<(), F> {
+    pub(super) fn finish(&mut self) -> Result<(), F> {
         let end = self.position().next_multiple_of(Self::UNIT);
-        self.skip_to(end).await?;
+        self.skip_to(end)?;
         if self.fill > 0 {
-            self.flush().await?;
+            self.flush()?;
         }
         Ok(())
     }
 }
 
-fn check<E>(header: &Header, key: &[u8], value: &[u8]) -> core::result::Result<(), Error<E>> {
+/// Waits in place for what takes microseconds, or of a card some milliseconds.
+fn spin<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
+            return done;
+        }
+    }
+}
+
+/// Lets others work in between.
+pub(super) async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if yielded {
+            return Poll::Ready(());
+        }
+        yielded = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+fn check<E>(header: &Header, key: &[u8], value: &[u8]) -> core::result::Result<(), Stop<E>> {
     let mut digest = header.digest();
     digest.update(key);
     digest.update(value);
     if digest.finalize() == header.crc {
         Ok(())
     } else {
-        Err(Error::Damaged)
+        Err(Stop::Damaged)
     }
 }

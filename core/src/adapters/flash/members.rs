@@ -6,11 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::channels::Founded;
 use super::keys::{Key, Table};
 use super::tree::Write;
-use super::{Error, FlashStore, Result, Rows, encode};
+use super::{FlashStore, Result, Rows, Stop, encode};
 use crate::id::{AccountId, ChannelId, Seq};
 use crate::store::{
-    DirectRow, Marker, MemberFlags, MemberRecord, MemberRow, MembershipRow, Operation, Outcome,
-    Reason, TargetRow,
+    DirectRow, Marker, MemberFlags, MemberRecord, MemberRow, MembershipRow, Outcome, TargetRow,
 };
 
 /// What is kept of an account in a channel.
@@ -44,74 +43,17 @@ impl Membership {
 const TARGETS: usize = 24;
 
 impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEADS> {
-    pub(super) async fn on_members<'b>(
-        &mut self,
-        operation: &Operation<'_>,
-        answer: &'b mut [u8],
-    ) -> Result<Outcome<'b>, F> {
-        match *operation {
-            Operation::FindMember { channel, account } => {
-                let member = self.membership(account, channel).await?;
-                Ok(Outcome::Member(member.is_row.then_some(member.row)))
-            }
-            Operation::ReadMembers {
-                channel,
-                after,
-                bytes,
-            } => {
-                let page = Rows::new(answer, bytes);
-                self.read_members(channel, after, page).await
-            }
-            Operation::ReadMemberships {
-                account,
-                after,
-                bytes,
-            } => {
-                let page = Rows::new(answer, bytes);
-                self.read_memberships(account, after, page).await
-            }
-            Operation::ReadUnreadDirects {
-                account,
-                after,
-                bytes,
-            } => {
-                let page = Rows::new(answer, bytes);
-                self.read_unread(account, after, page).await
-            }
-            Operation::PutMarker {
-                channel,
-                account,
-                read,
-                delivered,
-            } => {
-                self.put_marker(channel, account, read, delivered).await?;
-                Ok(Outcome::Done)
-            }
-            Operation::ReadTargets {
-                account,
-                from,
-                to,
-                after,
-                bytes,
-            } => {
-                let page = Rows::new(answer, bytes);
-                self.read_targets(account, (from, to), after, page).await
-            }
-            _ => Ok(Outcome::Refused(Reason::Failed)),
-        }
-    }
-
-    pub(super) async fn membership(
+    pub(super) fn membership(
         &mut self,
         account: AccountId,
         channel: ChannelId,
     ) -> Result<Membership, F> {
-        let member = self.get(&Key::member(account, channel)).await?;
+        let member = self.get(&Key::member(account, channel))?;
         Ok(member.unwrap_or_default())
     }
 
     /// The first membership of an account past a channel.
-    async fn membership_after(
+    fn membership_after(
         &mut self,
         account: AccountId,
         after: ChannelId,
@@ -120,24 +62,24 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
             return Ok(None);
         };
         let mut key = Key::member(account, ChannelId(next));
-        let mut cursor = self.tree.seek(&mut self.medium, &key).await?;
-        match self.next(&mut cursor, &mut key).await? {
+        let mut cursor = self.tree.seek(&mut self.medium, &key)?;
+        match self.next(&mut cursor, &mut key)? {
             Some(item) if key.is_of(Table::Member, account.0) => {
-                let member = self.small(&item, &key).await?;
+                let member = self.small(&item, &key)?;
                 Ok(Some((ChannelId(key.second()), member)))
             }
             _ => Ok(None),
         }
     }
 
-    async fn put_marker(
+    pub(super) fn put_marker(
         &mut self,
         channel: ChannelId,
         account: AccountId,
         read: Marker,
         delivered: Seq,
     ) -> Result<(), F> {
-        let old = self.membership(account, channel).await?;
+        let old = self.membership(account, channel)?;
         let mut new = old;
         new.is_row = true;
         new.row.delivered = old.row.delivered.max(delivered);
@@ -150,38 +92,38 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         let value: &[&[u8]] = &[encode(&new, &mut bytes)?];
         let put = Write::Put(Key::member(account, channel), value);
         if old.is_row || !new.peer.is_none() {
-            return self.commit(&[put]).await;
+            return self.commit(&[put]);
         }
         let channel_key = Key::id(Table::Channel, channel.0);
-        let is_there = self.tree.get(&mut self.medium, &channel_key).await?;
+        let is_there = self.tree.get(&mut self.medium, &channel_key)?;
         if is_there.is_none() {
             return Ok(());
         }
         self.must_grow(0)?;
         let roster = Write::Put(Key::roster(channel, account), &[&[0]]);
-        self.commit(&[put, roster]).await
+        self.commit(&[put, roster])
     }
 
-    async fn read_members<'b>(
+    pub(super) fn read_members<'b>(
         &mut self,
         channel: ChannelId,
         after: AccountId,
         mut page: Rows<'b>,
     ) -> Result<Outcome<'b>, F> {
         let mut key = Key::roster(channel, AccountId(after.0.saturating_add(1)));
-        let mut cursor = self.tree.seek(&mut self.medium, &key).await?;
-        while let Some(item) = self.next(&mut cursor, &mut key).await? {
+        let mut cursor = self.tree.seek(&mut self.medium, &key)?;
+        while let Some(item) = self.next(&mut cursor, &mut key)? {
             if !key.is_of(Table::Roster, channel.0) {
                 break;
             }
-            let flags: u8 = self.small(&item, &key).await?;
+            let flags: u8 = self.small(&item, &key)?;
             let account = AccountId(key.second());
             if account <= after
                 || !MemberFlags::from_bits_retain(flags).contains(MemberFlags::JOINED)
             {
                 continue;
             }
-            let Some((record, _)) = self.account(account, 0).await? else {
+            let Some((record, _)) = self.account(account, 0)? else {
                 continue;
             };
             let row = MemberRow {
@@ -199,29 +141,29 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
     }
 
     /// What a channel was founded as, in the medium's buffer.
-    async fn founded(&mut self, channel: ChannelId) -> Result<Option<Founded<'_>>, F> {
+    fn founded(&mut self, channel: ChannelId) -> Result<Option<Founded<'_>>, F> {
         let key = Key::id(Table::Channel, channel.0);
-        let Some(item) = self.tree.get(&mut self.medium, &key).await? else {
+        let Some(item) = self.tree.get(&mut self.medium, &key)? else {
             return Ok(None);
         };
-        let end = self.medium.load(&item, key.as_bytes(), 0).await?;
+        let end = self.medium.load(&item, key.as_bytes(), 0)?;
         let founded = postcard::from_bytes(&self.medium.buffer[..end]);
-        founded.map(Some).map_err(|_| Error::Damaged)
+        founded.map(Some).map_err(|_| Stop::Damaged)
     }
 
-    async fn read_memberships<'b>(
+    pub(super) fn read_memberships<'b>(
         &mut self,
         account: AccountId,
         after: ChannelId,
         mut page: Rows<'b>,
     ) -> Result<Outcome<'b>, F> {
         let mut last = after;
-        while let Some((channel, member)) = self.membership_after(account, last).await? {
+        while let Some((channel, member)) = self.membership_after(account, last)? {
             last = channel;
             if !member.is_joined() {
                 continue;
             }
-            let Some(founded) = self.founded(channel).await? else {
+            let Some(founded) = self.founded(channel)? else {
                 continue;
             };
             let row = MembershipRow {
@@ -239,19 +181,19 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         Ok(page.outcome())
     }
 
-    async fn read_unread<'b>(
+    pub(super) fn read_unread<'b>(
         &mut self,
         account: AccountId,
         after: ChannelId,
         mut page: Rows<'b>,
     ) -> Result<Outcome<'b>, F> {
         let mut place = after;
-        while let Some((channel, member)) = self.membership_after(account, place).await? {
+        while let Some((channel, member)) = self.membership_after(account, place)? {
             place = channel;
             if member.peer.is_none() {
                 continue;
             }
-            let Some(slot) = self.head(channel).await? else {
+            let Some(slot) = self.head(channel)? else {
                 continue;
             };
             let (_, last, _) = self.span(slot);
@@ -269,7 +211,7 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         Ok(page.outcome())
     }
 
-    async fn read_targets<'b>(
+    pub(super) fn read_targets<'b>(
         &mut self,
         account: AccountId,
         (from, to): (u64, u64),
@@ -279,12 +221,12 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         // The first of those in range, in order; more are left for the next page.
         let mut targets: heapless::Vec<(u64, ChannelId, AccountId), TARGETS> = heapless::Vec::new();
         let mut place = ChannelId::NONE;
-        while let Some((channel, member)) = self.membership_after(account, place).await? {
+        while let Some((channel, member)) = self.membership_after(account, place)? {
             place = channel;
             if member.peer.is_none() && !member.is_joined() {
                 continue;
             }
-            let Some(slot) = self.head(channel).await? else {
+            let Some(slot) = self.head(channel)? else {
                 continue;
             };
             let Some(time) = self.message_time(slot) else {
@@ -307,9 +249,9 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         for (time, channel, peer) in targets {
             // A chat with a removed account has no name to ask for it by.
             let named = if peer.is_none() {
-                self.founded(channel).await?.map(|founded| founded.name)
+                self.founded(channel)?.map(|founded| founded.name)
             } else {
-                self.account(peer, 0).await?.map(|(record, _)| record.name)
+                self.account(peer, 0)?.map(|(record, _)| record.name)
             };
             if let Some(name) = named.filter(|name| !name.is_empty()) {
                 let row = TargetRow {

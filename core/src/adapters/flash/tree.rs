@@ -7,9 +7,9 @@
 use embedded_storage_async::nor_flash::NorFlash;
 
 use super::keys::{KEY_MAX, Key};
-use super::medium::{Medium, PAGE};
+use super::medium::{Medium, PAGE, yield_now};
 use super::record::{DELETED, HEADER, Header, Item, MAGIC, MORE};
-use super::{Error, Result};
+use super::{Result, Stop};
 
 /// Most sectors of a run.
 pub(super) const RUN_SECTORS: usize = 8;
@@ -89,22 +89,22 @@ impl Manifest {
     };
 
     /// Reads it; `None` where there is no valid one.
-    pub(super) async fn read<F: NorFlash>(
+    pub(super) fn read<F: NorFlash>(
         medium: &mut Medium<F>,
         sector: u16,
     ) -> Result<Option<Self>, F> {
         let at = u32::from(sector) * Medium::<F>::SECTOR;
         let mut key = [0; 9];
-        let Some(item) = medium.record(at, at + PAGE, &mut key).await? else {
+        let Some(item) = medium.record(at, at + PAGE, &mut key)? else {
             return Ok(None);
         };
         let mut value = [0; MANIFEST];
         if key != Self::KEY {
             return Ok(None);
         }
-        match medium.value(&item, &key, &mut value).await {
+        match medium.value(&item, &key, &mut value) {
             Ok(_) => {}
-            Err(Error::Medium(error)) => return Err(Error::Medium(error)),
+            Err(Stop::Medium(error)) => return Err(Stop::Medium(error)),
             Err(_) => return Ok(None),
         }
         let [
@@ -166,6 +166,15 @@ impl<const KEYS: usize> Tree<KEYS> {
         usize::from(self.count) > KEYS / 2 || self.end > Medium::<F>::SECTOR / 2
     }
 
+    /// Fails with `Again` unless the log has room for the commits of one operation.
+    pub(super) fn must_have_room<F: NorFlash>(&self) -> Result<(), F> {
+        let page = self.end.next_multiple_of(PAGE);
+        if usize::from(self.count) + 12 > KEYS || page + PAGE > Medium::<F>::SECTOR {
+            return Err(Stop::Again);
+        }
+        Ok(())
+    }
+
     const fn run_pages_of_sector<F: NorFlash>() -> u32 {
         // The first page is the sector's head.
         Medium::<F>::SECTOR / RUN_PAGE - 1
@@ -176,15 +185,11 @@ impl<const KEYS: usize> Tree<KEYS> {
         *self = Self::new();
         medium.take(0);
         medium.erase(0).await?;
-        self.begin_log(medium, 0).await
+        self.begin_log(medium, 0)
     }
 
     /// Writes the first record of an erased sector, which from then on is the log.
-    async fn begin_log<F: NorFlash>(
-        &mut self,
-        medium: &mut Medium<F>,
-        sector: u16,
-    ) -> Result<(), F> {
+    fn begin_log<F: NorFlash>(&mut self, medium: &mut Medium<F>, sector: u16) -> Result<(), F> {
         let epoch = self.epoch + 1;
         let mut list = [[0; 2]; RUN_SECTORS];
         for (bytes, sector) in list.iter_mut().zip(self.run) {
@@ -199,8 +204,8 @@ impl<const KEYS: usize> Tree<KEYS> {
             &[self.run_sectors],
             list.as_flattened(),
         ];
-        medium.push_record(&Manifest::KEY, &value, 0).await?;
-        medium.finish().await?;
+        medium.push_record(&Manifest::KEY, &value, 0)?;
+        medium.finish()?;
         self.end = medium.position() - base;
         self.epoch = epoch;
         self.log = sector;
@@ -215,7 +220,7 @@ impl<const KEYS: usize> Tree<KEYS> {
     }
 
     /// Begins with what a log's sector says.
-    pub(super) async fn open<F: NorFlash>(
+    pub(super) fn open<F: NorFlash>(
         &mut self,
         medium: &mut Medium<F>,
         sector: u16,
@@ -228,7 +233,7 @@ impl<const KEYS: usize> Tree<KEYS> {
             || !medium.take(sector)
             || !manifest.run[..sectors].iter().all(|s| medium.take(*s))
         {
-            return Err(Error::Damaged);
+            return Err(Stop::Damaged);
         }
         *self = Self {
             epoch: manifest.epoch,
@@ -240,34 +245,32 @@ impl<const KEYS: usize> Tree<KEYS> {
             run_sectors: manifest.run_sectors,
             run_pages: manifest.run_pages,
         };
-        self.check_run(medium).await?;
-        self.replay(medium).await
+        self.check_run(medium)?;
+        self.replay(medium)
     }
 
     /// Whether every record of the run is whole.
-    async fn check_run<F: NorFlash>(&self, medium: &mut Medium<F>) -> Result<(), F> {
+    fn check_run<F: NorFlash>(&self, medium: &mut Medium<F>) -> Result<(), F> {
         let mut position = 0;
         let mut key = Key::EMPTY;
         while position < u32::from(self.run_pages) * RUN_PAGE {
             let at = self.run_place::<F>(position);
             let limit = (at + 1).next_multiple_of(RUN_PAGE);
-            match medium.record(at, limit, key.fill()).await? {
-                Some(item) if medium.is_whole(&item, key.fill()).await? => {
+            match medium.record(at, limit, key.fill())? {
+                Some(item) if medium.is_whole(&item, key.fill())? => {
                     position += item.header.size();
                 }
-                None if !position.is_multiple_of(RUN_PAGE)
-                    && medium.is_blank(at, RUN_PAGE).await? =>
-                {
+                None if !position.is_multiple_of(RUN_PAGE) && medium.is_blank(at, RUN_PAGE)? => {
                     position = position.next_multiple_of(RUN_PAGE);
                 }
-                _ => return Err(Error::Damaged),
+                _ => return Err(Stop::Damaged),
             }
         }
         Ok(())
     }
 
     /// Finds what is in the log, and where it ends.
-    async fn replay<F: NorFlash>(&mut self, medium: &mut Medium<F>) -> Result<(), F> {
+    fn replay<F: NorFlash>(&mut self, medium: &mut Medium<F>) -> Result<(), F> {
         let base = u32::from(self.log) * Medium::<F>::SECTOR;
         let mut end = self.end;
         let mut page = 0;
@@ -277,40 +280,40 @@ impl<const KEYS: usize> Tree<KEYS> {
             let mut at = start;
             let mut batch = (start, 0);
             let mut key = Key::EMPTY;
-            while let Some(item) = medium.record(at, limit, key.fill()).await? {
-                if !medium.is_whole(&item, key.fill()).await? {
+            while let Some(item) = medium.record(at, limit, key.fill())? {
+                if !medium.is_whole(&item, key.fill())? {
                     break;
                 }
                 at = item.end();
                 batch.1 += 1;
                 if item.header.flags & MORE == 0 {
-                    self.absorb(medium, batch.0, batch.1).await?;
+                    self.absorb(medium, batch.0, batch.1)?;
                     at = at.next_multiple_of(Medium::<F>::UNIT);
                     batch = (at, 0);
                     end = at - base;
                 }
             }
-            if batch.1 > 0 || (at < limit && !medium.is_blank(at, PAGE).await?) {
-                medium.must_be_last(at, limit).await?;
+            if batch.1 > 0 || (at < limit && !medium.is_blank(at, PAGE)?) {
+                medium.must_be_last(at, limit)?;
             }
             page += PAGE;
         }
         self.end = end;
         // Whatever a cut left is passed over.
-        self.find_blank(medium).await
+        self.find_blank(medium)
     }
 
     /// Moves the end past anything that is written there.
-    async fn find_blank<F: NorFlash>(&mut self, medium: &mut Medium<F>) -> Result<(), F> {
+    fn find_blank<F: NorFlash>(&mut self, medium: &mut Medium<F>) -> Result<(), F> {
         let base = u32::from(self.log) * Medium::<F>::SECTOR;
-        while self.end < Medium::<F>::SECTOR && !medium.is_blank(base + self.end, PAGE).await? {
+        while self.end < Medium::<F>::SECTOR && !medium.is_blank(base + self.end, PAGE)? {
             self.end = (self.end + 1).next_multiple_of(PAGE);
         }
         Ok(())
     }
 
     /// Takes committed records into the index.
-    async fn absorb<F: NorFlash>(
+    fn absorb<F: NorFlash>(
         &mut self,
         medium: &mut Medium<F>,
         from: u32,
@@ -320,13 +323,13 @@ impl<const KEYS: usize> Tree<KEYS> {
         let mut at = from;
         let mut key = Key::EMPTY;
         for _ in 0..records {
-            let item = self.key_at(medium, at, &mut key).await?;
+            let item = self.key_at(medium, at, &mut key)?;
             let offset = ((at - base) / 4) as u16;
-            let (position, found) = self.search_log(medium, &key).await?;
+            let (position, found) = self.search_log(medium, &key)?;
             let (position, count) = (usize::from(position), usize::from(self.count));
             if !found {
                 if count == KEYS {
-                    return Err(Error::Full);
+                    return Err(Stop::Full);
                 }
                 self.index.copy_within(position..count, position + 1);
                 self.count += 1;
@@ -338,19 +341,19 @@ impl<const KEYS: usize> Tree<KEYS> {
     }
 
     /// The record there and its key.
-    async fn key_at<F: NorFlash>(
+    fn key_at<F: NorFlash>(
         &self,
         medium: &mut Medium<F>,
         at: u32,
         key: &mut Key,
     ) -> Result<Item, F> {
-        let item = medium.record(at, at + PAGE, key.fill()).await?;
-        let item = item.ok_or(Error::Damaged)?;
+        let item = medium.record(at, at + PAGE, key.fill())?;
+        let item = item.ok_or(Stop::Damaged)?;
         key.set_length(item.header.key);
         Ok(item)
     }
 
-    async fn log_key<F: NorFlash>(
+    fn log_key<F: NorFlash>(
         &self,
         medium: &mut Medium<F>,
         position: u16,
@@ -358,21 +361,17 @@ impl<const KEYS: usize> Tree<KEYS> {
     ) -> Result<Item, F> {
         let offset = self.index.get(usize::from(position)).copied().unwrap_or(0);
         let at = u32::from(self.log) * Medium::<F>::SECTOR + u32::from(offset) * 4;
-        self.key_at(medium, at, key).await
+        self.key_at(medium, at, key)
     }
 
     /// The first position in the index whose key is not below `key`, and whether it is that key.
-    async fn search_log<F: NorFlash>(
-        &self,
-        medium: &mut Medium<F>,
-        key: &Key,
-    ) -> Result<(u16, bool), F> {
+    fn search_log<F: NorFlash>(&self, medium: &mut Medium<F>, key: &Key) -> Result<(u16, bool), F> {
         let (mut low, mut high) = (0, self.count);
         let mut other = Key::EMPTY;
         let mut found = false;
         while low < high {
             let middle = low.midpoint(high);
-            self.log_key(medium, middle, &mut other).await?;
+            self.log_key(medium, middle, &mut other)?;
             if other.as_bytes() < key.as_bytes() {
                 low = middle + 1;
             } else {
@@ -394,7 +393,7 @@ impl<const KEYS: usize> Tree<KEYS> {
     }
 
     /// The record at or after a position of the run, which is moved to it.
-    async fn run_key<F: NorFlash>(
+    fn run_key<F: NorFlash>(
         &self,
         medium: &mut Medium<F>,
         position: &mut u32,
@@ -403,12 +402,12 @@ impl<const KEYS: usize> Tree<KEYS> {
         while *position < u32::from(self.run_pages) * RUN_PAGE {
             let at = self.run_place::<F>(*position);
             let limit = (at + 1).next_multiple_of(RUN_PAGE);
-            if let Some(item) = medium.record(at, limit, key.fill()).await? {
+            if let Some(item) = medium.record(at, limit, key.fill())? {
                 key.set_length(item.header.key);
                 return Ok(Some(item));
             }
             if position.is_multiple_of(RUN_PAGE) {
-                return Err(Error::Damaged);
+                return Err(Stop::Damaged);
             }
             *position = position.next_multiple_of(RUN_PAGE);
         }
@@ -416,14 +415,14 @@ impl<const KEYS: usize> Tree<KEYS> {
     }
 
     /// The position of the first record of the run whose key is not below `key`.
-    async fn search_run<F: NorFlash>(&self, medium: &mut Medium<F>, key: &Key) -> Result<u32, F> {
+    fn search_run<F: NorFlash>(&self, medium: &mut Medium<F>, key: &Key) -> Result<u32, F> {
         // The last page whose first key is not above `key` is below `low`.
         let (mut low, mut high) = (0, u32::from(self.run_pages));
         let mut other = Key::EMPTY;
         while low < high {
             let middle = low.midpoint(high);
             let mut position = middle * RUN_PAGE;
-            self.run_key(medium, &mut position, &mut other).await?;
+            self.run_key(medium, &mut position, &mut other)?;
             if other.as_bytes() <= key.as_bytes() {
                 low = middle + 1;
             } else {
@@ -431,7 +430,7 @@ impl<const KEYS: usize> Tree<KEYS> {
             }
         }
         let mut position = low.saturating_sub(1) * RUN_PAGE;
-        while let Some(item) = self.run_key(medium, &mut position, &mut other).await? {
+        while let Some(item) = self.run_key(medium, &mut position, &mut other)? {
             if other.as_bytes() >= key.as_bytes() {
                 break;
             }
@@ -441,36 +440,32 @@ impl<const KEYS: usize> Tree<KEYS> {
     }
 
     /// The value of a key.
-    pub(super) async fn get<F: NorFlash>(
+    pub(super) fn get<F: NorFlash>(
         &self,
         medium: &mut Medium<F>,
         key: &Key,
     ) -> Result<Option<Item>, F> {
         let mut other = Key::EMPTY;
-        let (position, found) = self.search_log(medium, key).await?;
+        let (position, found) = self.search_log(medium, key)?;
         if found {
-            let item = self.log_key(medium, position, &mut other).await?;
+            let item = self.log_key(medium, position, &mut other)?;
             return Ok((!item.is_deleted()).then_some(item));
         }
-        let mut position = self.search_run(medium, key).await?;
-        let item = self.run_key(medium, &mut position, &mut other).await?;
+        let mut position = self.search_run(medium, key)?;
+        let item = self.run_key(medium, &mut position, &mut other)?;
         Ok(item.filter(|_| other.as_bytes() == key.as_bytes()))
     }
 
     /// The place before the first key that is not below `key`.
-    pub(super) async fn seek<F: NorFlash>(
-        &self,
-        medium: &mut Medium<F>,
-        key: &Key,
-    ) -> Result<Cursor, F> {
+    pub(super) fn seek<F: NorFlash>(&self, medium: &mut Medium<F>, key: &Key) -> Result<Cursor, F> {
         Ok(Cursor {
-            log: self.search_log(medium, key).await?.0,
-            run: self.search_run(medium, key).await?,
+            log: self.search_log(medium, key)?.0,
+            run: self.search_run(medium, key)?,
         })
     }
 
     /// The next key, into `key`, and where its value is.
-    pub(super) async fn next<F: NorFlash>(
+    pub(super) fn next<F: NorFlash>(
         &self,
         medium: &mut Medium<F>,
         cursor: &mut Cursor,
@@ -478,9 +473,9 @@ impl<const KEYS: usize> Tree<KEYS> {
     ) -> Result<Option<Item>, F> {
         loop {
             let mut other = Key::EMPTY;
-            let old = self.run_key(medium, &mut cursor.run, &mut other).await?;
+            let old = self.run_key(medium, &mut cursor.run, &mut other)?;
             let new = if cursor.log < self.count {
-                Some(self.log_key(medium, cursor.log, key).await?)
+                Some(self.log_key(medium, cursor.log, key)?)
             } else {
                 None
             };
@@ -500,7 +495,7 @@ impl<const KEYS: usize> Tree<KEYS> {
                     *key = other;
                     old
                 }
-                (Some(_), None) => return Err(Error::Damaged),
+                (Some(_), None) => return Err(Stop::Damaged),
             };
             if !item.is_deleted() {
                 return Ok(Some(item));
@@ -509,20 +504,17 @@ impl<const KEYS: usize> Tree<KEYS> {
     }
 
     /// Makes some changes, all or none. They must fit in a page.
-    pub(super) async fn commit<F: NorFlash>(
+    pub(super) fn commit<F: NorFlash>(
         &mut self,
         medium: &mut Medium<F>,
         writes: &[Write<'_>],
     ) -> Result<(), F> {
         let size: u32 = writes.iter().map(Write::size).sum();
         if size > PAGE / 2 {
-            return Err(Error::Full);
+            return Err(Stop::Full);
         }
-        if !self.make_room(medium, size, writes.len()).await? {
-            self.merge(medium).await?;
-            if !self.make_room(medium, size, writes.len()).await? {
-                return Err(Error::Full);
-            }
+        if !self.make_room(medium, size, writes.len())? {
+            return Err(Stop::Again);
         }
         let from = u32::from(self.log) * Medium::<F>::SECTOR + self.end;
         medium.begin(from);
@@ -530,15 +522,15 @@ impl<const KEYS: usize> Tree<KEYS> {
             let deleted = matches!(write, Write::Delete(_)) as u8 * DELETED;
             let more = (number + 1 < writes.len()) as u8 * MORE;
             let (key, value) = (write.key().as_bytes(), write.value());
-            medium.push_record(key, value, deleted | more).await?;
+            medium.push_record(key, value, deleted | more)?;
         }
-        medium.finish().await?;
+        medium.finish()?;
         self.end += medium.position() - from;
-        self.absorb(medium, from, writes.len() as u32).await
+        self.absorb(medium, from, writes.len() as u32)
     }
 
     /// Moves the end to where so much fits; false when that is not in this log.
-    async fn make_room<F: NorFlash>(
+    fn make_room<F: NorFlash>(
         &mut self,
         medium: &mut Medium<F>,
         size: u32,
@@ -551,7 +543,7 @@ impl<const KEYS: usize> Tree<KEYS> {
             self.end = self.end.next_multiple_of(PAGE);
         }
         if self.end.is_multiple_of(PAGE) {
-            self.find_blank(medium).await?;
+            self.find_blank(medium)?;
         }
         Ok(self.end < Medium::<F>::SECTOR)
     }
@@ -559,8 +551,7 @@ impl<const KEYS: usize> Tree<KEYS> {
     /// Writes everything into a new run and begins a new log.
     pub(super) async fn merge<F: NorFlash>(&mut self, medium: &mut Medium<F>) -> Result<(), F> {
         let mut run = [u16::MAX; RUN_SECTORS];
-        let result = self.write_run(medium, &mut run).await;
-        let (sectors, pages) = match result {
+        let (sectors, pages, log) = match self.write_run(medium, &mut run).await {
             Ok(written) => written,
             Err(error) => {
                 // Nothing refers to them.
@@ -570,11 +561,10 @@ impl<const KEYS: usize> Tree<KEYS> {
         };
         let (old_run, old_sectors) = (self.run, usize::from(self.run_sectors));
         let old_log = self.log;
-        let log = medium.allocate().await?;
         self.run = run;
         self.run_sectors = sectors;
         self.run_pages = pages;
-        self.begin_log(medium, log).await?;
+        self.begin_log(medium, log)?;
         for sector in &old_run[..old_sectors] {
             medium.release(*sector);
         }
@@ -585,57 +575,57 @@ impl<const KEYS: usize> Tree<KEYS> {
         Ok(())
     }
 
-    /// Writes everything in order; returns how many sectors and pages it takes.
+    /// Writes everything in order; returns how many sectors and pages it takes, and a sector for the new log.
     async fn write_run<F: NorFlash>(
         &self,
         medium: &mut Medium<F>,
         run: &mut [u16; RUN_SECTORS],
-    ) -> Result<(u8, u16), F> {
+    ) -> Result<(u8, u16, u16), F> {
         let pages_of_sector = Self::run_pages_of_sector::<F>();
-        let mut cursor = self.seek(medium, &Key::EMPTY).await?;
+        let mut cursor = self.seek(medium, &Key::EMPTY)?;
         let mut key = Key::EMPTY;
         let (mut sectors, mut pages) = (0, 0);
-        while let Some(item) = self.next(medium, &mut cursor, &mut key).await? {
+        while let Some(item) = self.next(medium, &mut cursor, &mut key)? {
             let used = medium.position() % RUN_PAGE;
             let fresh = pages == 0 || used == 0 || used + item.header.size() > RUN_PAGE;
             if fresh {
                 if pages % pages_of_sector == 0 {
                     if pages > 0 {
-                        medium.finish().await?;
+                        medium.finish()?;
                     }
-                    let slot = run.get_mut(sectors).ok_or(Error::Full)?;
+                    let slot = run.get_mut(sectors).ok_or(Stop::Full)?;
                     // The buffer holds nothing now; erasing leaves the writer's place alone.
-                    *slot = medium.allocate().await?;
+                    medium.prepare().await?;
+                    *slot = medium.allocate()?;
                     sectors += 1;
                     let base = u32::from(*slot) * Medium::<F>::SECTOR;
                     medium.begin(base);
                     let mut head = [RUN; 9];
                     head[..8].copy_from_slice(&MAGIC);
                     let epoch = self.epoch.to_le_bytes();
-                    medium.push_record(&head, &[&epoch], 0).await?;
-                    medium.skip_to(base + RUN_PAGE).await?;
+                    medium.push_record(&head, &[&epoch], 0)?;
+                    medium.skip_to(base + RUN_PAGE)?;
                 } else {
                     let end = medium.position().next_multiple_of(RUN_PAGE);
-                    medium.skip_to(end).await?;
+                    medium.skip_to(end)?;
                 }
                 pages += 1;
             }
-            medium.push_copy(&item, key.as_bytes()).await?;
+            medium.push_copy(&item, key.as_bytes())?;
+            yield_now().await;
         }
         if pages > 0 {
-            medium.finish().await?;
+            medium.finish()?;
         }
-        Ok((sectors as u8, pages as u16))
+        medium.prepare().await?;
+        Ok((sectors as u8, pages as u16, medium.allocate()?))
     }
 
     /// Whether a sector's first bytes are those of the store's own, whatever else is in it.
-    pub(super) async fn is_ours<F: NorFlash>(
-        medium: &mut Medium<F>,
-        sector: u16,
-    ) -> Result<bool, F> {
+    pub(super) fn is_ours<F: NorFlash>(medium: &mut Medium<F>, sector: u16) -> Result<bool, F> {
         let mut magic = [0; 8];
         let at = u32::from(sector) * Medium::<F>::SECTOR + HEADER as u32;
-        medium.read(at, &mut magic).await?;
+        medium.read(at, &mut magic)?;
         // Of whatever version.
         Ok(magic[..7] == MAGIC[..7])
     }
