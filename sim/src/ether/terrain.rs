@@ -22,6 +22,8 @@ pub struct Terrain {
     pub cut_every_ms: u64,
     /// How long at most.
     pub cut_ms: u64,
+    /// About how often somebody does harm, milliseconds; 0: never.
+    pub harm_every_ms: u64,
 }
 
 impl Terrain {
@@ -56,6 +58,11 @@ impl Terrain {
                 0
             } else {
                 draw.between(500, 30_000)
+            },
+            harm_every_ms: if calm || draw.chance(700) {
+                0
+            } else {
+                draw.between(1, 2_000)
             },
             cut_ms: *draw.pick(&[200, 2_000, 20_000, 60_000]).unwrap_or(&200),
         }

@@ -3,6 +3,7 @@
 
 mod guest;
 mod host;
+mod vandal;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use soqet_core::server::Server;
 
 use self::guest::Guest;
 use self::host::Host;
+use self::vandal::Vandal;
 use super::network::Network;
 use super::scene::Scene;
 use crate::client::Wish;
@@ -20,6 +22,8 @@ use crate::ether::{Nic, Station, Switch, Terrain, Weather, ip_of};
 
 /// The server's number on the switch.
 const SERVER: u16 = 1;
+/// The number of who means harm.
+const VANDAL: u16 = 50_000;
 /// The server's port.
 const PORT: u16 = 6667;
 /// Longer than any frame is on its way, milliseconds.
@@ -36,6 +40,7 @@ pub(super) struct Ether {
     guests: Vec<Guest>,
     /// Whose a number is or was.
     owners: BTreeMap<u16, usize>,
+    vandal: Option<Vandal>,
     /// When the next cable is cut.
     cut_at: Option<u64>,
     /// Cables to be mended, and when.
@@ -51,6 +56,7 @@ impl Ether {
             host: None,
             guests: Vec::new(),
             owners: BTreeMap::new(),
+            vandal: None,
             cut_at: (terrain.cut_every_ms > 0).then_some(terrain.cut_every_ms),
             cuts: Vec::new(),
             draw,
@@ -59,6 +65,12 @@ impl Ether {
             let number = ether.settle_in(client);
             let station = ether.switch_on(0, number);
             ether.guests.push(Guest::new(station));
+        }
+        if terrain.harm_every_ms > 0 {
+            ether.switch.plug(VANDAL, Weather::FAIR);
+            let station = ether.switch_on(0, VANDAL);
+            let draw = ether.draw.fork();
+            ether.vandal = Some(Vandal::new(station, draw, terrain.harm_every_ms));
         }
         ether
     }
@@ -84,15 +96,26 @@ impl Ether {
     }
 
     /// Frames that are due arrive at the cards.
-    fn carry(&mut self, now: u64) {
+    fn carry(&mut self, scene: &mut Scene) {
+        let now = scene.now;
         while let Some((to, frame)) = self.switch.arrived(now) {
             if to == SERVER {
+                if let Some(vandal) = &mut self.vandal {
+                    vandal.overhear(&frame);
+                }
                 if let Some(host) = &mut self.host {
                     host.arrived(now, frame);
+                }
+            } else if to == VANDAL {
+                if let Some(vandal) = &mut self.vandal {
+                    vandal.arrived(scene, &mut self.switch, frame);
                 }
             } else if let Some(guest) = self.guests.iter_mut().find(|g| g.station.number == to) {
                 guest.arrived(now, frame);
             }
+        }
+        if let Some(vandal) = &mut self.vandal {
+            vandal.strike(scene, &mut self.switch);
         }
     }
 
@@ -155,10 +178,12 @@ impl Network for Ether {
     fn next_at(&mut self, _: &Scene) -> Option<u64> {
         let guests = self.guests.iter().filter_map(|guest| guest.next_at);
         let host = self.host.as_ref().and_then(|host| host.step_at);
+        let harm = self.vandal.as_ref().map(|vandal| vandal.next_at);
         let cuts = self.cuts.iter().map(|(at, _)| *at).chain(self.cut_at);
         guests
             .chain(host)
             .chain(cuts)
+            .chain(harm)
             .chain(self.switch.next_at())
             .min()
     }
@@ -212,7 +237,7 @@ impl Network for Ether {
 
     fn deliver(&mut self, scene: &mut Scene) {
         self.cut(scene);
-        self.carry(scene.now);
+        self.carry(scene);
         for id in 0..self.guests.len() {
             let reads = scene.clients.get(id).map_or(0, |client| client.reads_from);
             let due = |guest: &Guest| {
@@ -243,7 +268,7 @@ impl Network for Ether {
     }
 
     fn arrive(&mut self, scene: &mut Scene, server: &mut Server<'_>) {
-        self.carry(scene.now);
+        self.carry(scene);
         if let Some(host) = &mut self.host {
             host.run(scene, server, &mut self.switch);
         }
@@ -263,6 +288,7 @@ impl Network for Ether {
     fn refuse(&mut self, _: &mut Scene) {}
 
     fn heal(&mut self, _: &mut Scene) {
+        self.vandal = None;
         self.cut_at = None;
         for (_, number) in self.cuts.drain(..) {
             self.switch.cut(number, false);
