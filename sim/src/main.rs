@@ -1,8 +1,12 @@
 //! `soqet-sim`: runs seeds of the simulated world.
 
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use soqet_sim::ether::pcap;
 use soqet_sim::{Net, Options, Report, Sabotage, run};
 
 /// How many of the last events are shown of a failure.
@@ -34,6 +38,9 @@ enum Command {
         /// What joins clients and server.
         #[arg(long, value_enum, default_value_t)]
         net: Joined,
+        /// Writes all frames into a file for Wireshark.
+        #[arg(long)]
+        pcap: Option<PathBuf>,
     },
     /// Runs many seeds; stops at the first failure unless told otherwise.
     Swarm {
@@ -107,13 +114,21 @@ fn main() -> ExitCode {
             trace,
             sabotage,
             net,
+            pcap,
         } => {
             let options = Options {
                 net: net.into(),
+                frames: pcap.is_some(),
                 trace: if trace { usize::MAX } else { 0 },
                 sabotage: sabotage.into(),
             };
             let report = run(seed, options);
+            if let Some(path) = pcap
+                && let Err(why) = save(&path, &report)
+            {
+                eprintln!("{}: {why}", path.display());
+                return ExitCode::FAILURE;
+            }
             for line in &report.trace {
                 println!("{line}");
             }
@@ -141,6 +156,12 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+fn save(path: &Path, report: &Report) -> std::io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    pcap::write(&mut file, &report.frames)?;
+    file.flush()
 }
 
 fn swarm(seeds: std::ops::Range<u64>, keep_going: bool, net: Net) -> u64 {

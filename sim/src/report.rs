@@ -44,6 +44,9 @@ pub struct Report {
     /// The last events in words, where they were asked for.
     #[serde(skip)]
     pub trace: Vec<String>,
+    /// All frames and when they were sent, where they were asked for and there are any.
+    #[serde(skip)]
+    pub frames: Vec<(u64, Vec<u8>)>,
 }
 
 thread_local! {
@@ -80,23 +83,26 @@ pub fn run(seed: u64, options: Options) -> Report {
     let panicked = PANICKED.take().filter(|_| ended.is_err());
     let failure = panicked.or_else(|| world.failure().map(str::to_owned));
     let (meant, acked, failed) = world.messages();
-    let counts = world.counts();
+    let (counts, virtual_ms, commits) = (world.counts(), world.now(), world.commits());
+    let (digest, events) = (world.trace().digest(), world.trace().events());
+    let (trace, frames) = world.into_trace().into_parts();
     Report {
         seed,
-        digest: world.trace().digest(),
-        events: world.trace().events(),
-        virtual_ms: world.now(),
+        digest,
+        events,
+        virtual_ms,
         accepted: counts.accepted,
         refused: counts.refused,
         crashes: counts.crashes,
         meant,
         acked,
         failed,
-        commits: world.commits(),
+        commits,
         gaps: counts.gaps,
         failed_logins: counts.failed_logins,
         bytes: counts.bytes,
         failure,
-        trace: world.into_lines(),
+        trace,
+        frames,
     }
 }

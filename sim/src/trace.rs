@@ -12,6 +12,7 @@ pub struct Trace {
     keep: usize,
     lines: VecDeque<String>,
     events: u64,
+    frames: Option<Vec<(u64, Vec<u8>)>>,
 }
 
 impl Trace {
@@ -22,7 +23,13 @@ impl Trace {
             keep,
             lines: VecDeque::new(),
             events: 0,
+            frames: None,
         }
+    }
+
+    /// Keeps all frames, too.
+    pub fn keep_frames(&mut self) {
+        self.frames = Some(Vec::new());
     }
 
     /// Something happened: when, to whom, what kind, and its bytes.
@@ -44,6 +51,9 @@ impl Trace {
         let keep = std::mem::take(&mut self.keep);
         self.note(now, "frame", u64::from(from), frame);
         self.keep = keep;
+        if let Some(frames) = &mut self.frames {
+            frames.push((now, frame.to_vec()));
+        }
         if keep > 0 {
             let frame = PrettyPrinter::<EthernetFrame<&[u8]>>::new("", &frame).to_string();
             let layers: Vec<&str> = frame
@@ -75,8 +85,8 @@ impl Trace {
         self.events
     }
 
-    /// The last events in words.
-    pub fn into_lines(self) -> Vec<String> {
-        self.lines.into()
+    /// The last events in words, and the frames with the time of each, as far as they were kept.
+    pub fn into_parts(self) -> (Vec<String>, Vec<(u64, Vec<u8>)>) {
+        (self.lines.into(), self.frames.unwrap_or_default())
     }
 }

@@ -52,6 +52,8 @@ pub struct Options {
     pub net: Net,
     /// How many of the last events to keep in words.
     pub trace: usize,
+    /// Whether to keep all frames.
+    pub frames: bool,
     /// How the store breaks its contract.
     pub sabotage: Sabotage,
 }
@@ -122,6 +124,9 @@ impl World {
             .collect();
         let store = Store::new(draw.fork(), plan.faults, options.sabotage, plan.slack);
         let mut trace = Trace::new(options.trace);
+        if options.frames {
+            trace.keep_frames();
+        }
         trace.words(0, format!("{plan:?}"));
         let network: Box<dyn Network> = match terrain {
             None => Box::new(Pipes::new(plan.capacities.buffer_size)),
@@ -186,9 +191,9 @@ impl World {
         &self.scene.trace
     }
 
-    /// The last events in words.
-    pub fn into_lines(self) -> Vec<String> {
-        self.scene.trace.into_lines()
+    /// As [`Self::trace`], to keep.
+    pub fn into_trace(self) -> Trace {
+        self.scene.trace
     }
 
     /// What was counted.

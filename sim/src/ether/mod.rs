@@ -1,6 +1,7 @@
 //! Ethernet: stations, which are smoltcp stacks, joined by a switch that delays, loses, doubles, reorders and damages frames.
 
 mod nic;
+pub mod pcap;
 mod station;
 mod switch;
 mod terrain;
