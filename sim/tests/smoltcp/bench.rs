@@ -52,7 +52,9 @@ pub struct Bench<'a> {
     pub network: Network<'a>,
     pub server: Server<'a>,
     desk: Desk,
-    step_at: u64,
+    pub step_at: u64,
+    /// The port that peers connect to.
+    pub target: u16,
     pub peers: Vec<Peer>,
 }
 
@@ -68,6 +70,16 @@ pub struct Peer {
 
 /// Runs a test with a server of so many connections over 14 sockets with these buffers.
 pub fn with(connections: usize, buffers: (usize, usize), test: impl FnOnce(&mut Bench<'_>)) {
+    with_ports(connections, buffers, &PORTS, test);
+}
+
+/// As [`with`], listening on these ports.
+pub fn with_ports(
+    connections: usize,
+    buffers: (usize, usize),
+    ports: &[Port],
+    test: impl FnOnce(&mut Bench<'_>),
+) {
     let capacities = Capacities {
         connections,
         accounts: 20,
@@ -81,7 +93,7 @@ pub fn with(connections: usize, buffers: (usize, usize), test: impl FnOnce(&mut 
         .map(|_| Slot::new(station.socket(buffers.0, buffers.1)))
         .collect();
     let scratch = vec![0; capacities.buffer_size];
-    let network = Network::new(slots, &PORTS, scratch, &mut station.sockets);
+    let network = Network::new(slots, ports, scratch, &mut station.sockets);
     let mut switch = Switch::new(Draw::new(1, 2));
     switch.plug(SERVER, Weather::FAIR);
     let store = Store::new(
@@ -99,6 +111,7 @@ pub fn with(connections: usize, buffers: (usize, usize), test: impl FnOnce(&mut 
         desk: Desk(store),
         step_at: 0,
         peers: Vec::new(),
+        target: PORT,
     };
     bench.server.set_time(Instant(0), 1_800_000_000_000);
     test(&mut bench);
@@ -135,7 +148,7 @@ impl Bench<'_> {
         let socket: &mut Socket<'_> = sockets.get_mut(peer.socket);
         let server = IpAddress::Ipv4(ip_of(SERVER));
         socket
-            .connect(iface.context(), (server, PORT), port)
+            .connect(iface.context(), (server, self.target), port)
             .unwrap();
     }
 
@@ -243,6 +256,17 @@ impl Bench<'_> {
 
     pub fn listening(&self) -> usize {
         self.count(State::Listen)
+    }
+
+    /// How many listen on a port.
+    pub fn listening_on(&self, port: u16) -> usize {
+        let sockets = self.station.sockets.iter();
+        sockets
+            .filter(|(_, socket)| {
+                let smoltcp::socket::Socket::Tcp(socket) = socket;
+                socket.is_listening() && socket.listen_endpoint().port == port
+            })
+            .count()
     }
 
     pub fn count(&self, state: State) -> usize {

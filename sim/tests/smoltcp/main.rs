@@ -4,11 +4,13 @@ mod bench;
 mod measure;
 
 use smoltcp::socket::tcp::State;
-use soqet_core::adapters::smoltcp::{CLOSE_MS, CROWDED_MS, HALF_OPEN_MS, TIMEOUT_MS};
+use smoltcp::wire::{IpAddress, IpCidr};
+use soqet_core::adapters::smoltcp::{CLOSE_MS, CROWDED_MS, HALF_OPEN_MS, Port, TIMEOUT_MS};
+use soqet_core::server::Protocol;
 use soqet_sim::draw::Draw;
 use soqet_sim::ether::Weather;
 
-use bench::{SERVER, SOCKETS, with};
+use bench::{SERVER, SOCKETS, with, with_ports};
 
 #[test]
 fn a_line_is_answered() {
@@ -249,6 +251,50 @@ fn a_reset_at_any_time_frees_the_slot() {
             bench.hear(peer, "again");
         });
     }
+}
+
+#[test]
+fn each_port_has_a_listener_as_long_as_there_are_enough() {
+    let ports = [6667, 80].map(|number| Port {
+        number,
+        protocol: Protocol::Irc,
+    });
+    with_ports(14, (512, 1024), &ports, |bench| {
+        bench.pass(10);
+        assert_eq!((bench.listening_on(6667), bench.listening_on(80)), (7, 7));
+        for _ in 0..12 {
+            bench.connect(Weather::FAIR);
+            bench.pass(10);
+            assert!(bench.listening_on(6667) > 0 && bench.listening_on(80) > 0);
+        }
+        assert_eq!(bench.server.counts().connections, 12);
+        bench.target = 80;
+        bench.connect(Weather::FAIR);
+        bench.pass(10);
+        assert_eq!((bench.listening_on(6667), bench.listening_on(80)), (1, 0));
+        // Who leaves one port makes room on the other.
+        bench.socket(0).abort();
+        bench.pass(10);
+        assert_eq!((bench.listening_on(6667), bench.listening_on(80)), (1, 1));
+    });
+}
+
+#[test]
+fn another_address_ends_all_connections_at_once() {
+    with(12, (512, 1024), |bench| {
+        for _ in 0..5 {
+            bench.connect(Weather::FAIR);
+        }
+        bench.pass(100);
+        assert_eq!(bench.server.counts().connections, 5);
+        bench.station.iface.update_ip_addrs(|addresses| {
+            addresses[0] = IpCidr::new(IpAddress::v4(10, 0, 7, 7), 16);
+        });
+        bench.step_at = bench.now;
+        bench.pass(1);
+        assert_eq!(bench.server.counts().connections, 0);
+        assert_eq!(bench.listening(), SOCKETS);
+    });
 }
 
 #[test]
