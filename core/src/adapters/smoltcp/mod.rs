@@ -17,9 +17,19 @@
 //!   flood of them keeps newcomers out (they are refused and may try again) while it lasts and that long after; connections that are open
 //!   go on.
 //!
-//! A connection costs smoltcp's socket (336 bytes), a [`Slot`], and two buffers. The receive buffer is the window, so at least a line
-//! (512); the send buffer holds what is not acknowledged yet: with less than the longest line rendered (`Capacities::buffer_size`) long
-//! lines go out in parts and need a reply buffer meanwhile; with twice that, rendering goes straight into it more often.
+//! A connection costs smoltcp's socket (336 bytes on a board), a [`Slot`] (32), and two buffers. The send buffer holds what the peer has
+//! not acknowledged yet. Hosts acknowledge late (up to 40 ms), so twelve members of a room get at most so many messages of 200 bytes a
+//! second each (`sim/tests/smoltcp/measure.rs`, cables of 1, 10, 50 ms):
+//!
+//! | receive + send | 1 ms | 10 ms | 50 ms |
+//! |---|---|---|---|
+//! | 256 + 512 | 44 | 31 | 14 |
+//! | 512 + 1024 | 114 | 83 | 35 |
+//! | 512 + 2048 | 1785 | 190 | 35 |
+//!
+//! With less than the longest line (`Capacities::buffer_size`) to send from, long lines go out in parts, each of which needs one of the
+//! server's reply buffers meanwhile; when there is none, the connection is closed: 512 is the least that makes sense. smoltcp itself needs
+//! a neighbour cache of as many entries as there are sockets (`iface-neighbor-cache-count-16`; its default is 8).
 
 mod patient;
 mod slot;

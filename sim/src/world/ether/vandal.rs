@@ -131,7 +131,7 @@ impl Vandal {
         };
         if self.draw.chance(500) {
             // Or does not know exactly.
-            repr.seq_number = repr.seq_number + self.draw.size(0, 3_000);
+            repr.seq_number += self.draw.size(0, 3_000);
         }
         Some(frame(u16::from_be_bytes([high, low]), &repr))
     }
