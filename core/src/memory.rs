@@ -50,7 +50,7 @@ pub struct Capacities {
     pub buffer_size: usize,
     /// Staging blocks for pages read from the store.
     pub pages: usize,
-    /// Size of a staging block, at least `buffer_size`.
+    /// Size of a staging block: the longest row, at least `line_size` + 128.
     pub page_size: usize,
     /// History blocks.
     pub blocks: usize,
@@ -94,10 +94,10 @@ impl Capacities {
         connections: 13,
         accounts: 15,
         channels: 14,
-        members: 112,
-        attachments: 112,
+        members: 104,
+        attachments: 104,
         watches: 24,
-        bans: 8,
+        bans: 6,
         requests: 8,
         appends: 6,
         handshakes: 2,
@@ -105,10 +105,10 @@ impl Capacities {
         lines: 3,
         bodies: 3,
         line_size: 704,
-        replies: 3,
+        replies: 4,
         buffer_size: 1024,
         pages: 2,
-        page_size: 1024,
+        page_size: 832,
         blocks: 5,
         block_size: 1024,
     };
@@ -396,8 +396,8 @@ impl Memory<'_> {
             "lines and replies: at least 2"
         } else if self.bodies.len() < (self.credentials.len() + 1) * body_size {
             "bodies: more than handshakes"
-        } else if page_size < buffer_size {
-            "page_size: at least buffer_size"
+        } else if page_size < body_size + 32 {
+            "page_size: at least line_size + 128"
         } else if self.pages.len() < page_size {
             "pages"
         } else if self.logs.len() < self.channels.len() {

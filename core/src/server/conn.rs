@@ -132,6 +132,8 @@ pub struct Conn {
     pub(super) watch_dirty: List<1>,
     pub(super) watch_count: u16,
     /// Messages waiting for the store or for their echo to be sent.
+    /// How often it was found holding a buffer that others need, without going on.
+    pub(super) stuck: u8,
     pub(super) appends: List<2>,
     pub(super) append_count: u16,
     /// Of these, those the store has not answered.
@@ -217,6 +219,7 @@ impl Default for Conn {
             watches: List::default(),
             watch_dirty: List::default(),
             watch_count: 0,
+            stuck: 0,
             appends: List::default(),
             append_count: 0,
             unstored: 0,

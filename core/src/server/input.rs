@@ -44,8 +44,28 @@ impl Server<'_> {
     pub(super) fn has_input_room(&self, c: u32) -> bool {
         let conn = &self.conns[c];
         conn.closing
-            || (conn.input != NIL && usize::from(conn.filled) < self.lines.size())
+            || (conn.input != NIL
+                && usize::from(conn.filled) < self.lines.size()
+                && !self.is_others_turn(c))
             || (conn.input == NIL && self.lines.available() > 0)
+    }
+
+    /// Whether a connection is to run the lines it has before it gets more: others wait for a buffer, and would for as long as it sends.
+    fn is_others_turn(&self, c: u32) -> bool {
+        self.lines.available() == 0 && !self.is_unfinished(c)
+    }
+
+    /// Whether a connection holds a buffer with nothing but the beginning of a line.
+    pub(super) fn is_unfinished(&self, c: u32) -> bool {
+        let conn = &self.conns[c];
+        conn.input != NIL
+            && conn.line == 0
+            && !self
+                .lines
+                .get(conn.input)
+                .iter()
+                .take(usize::from(conn.filled))
+                .any(|byte| *byte == b'\n')
     }
 
     /// Takes received bytes, and runs the lines that are complete.
@@ -70,7 +90,10 @@ impl Server<'_> {
                 };
                 conn.input = buffer;
                 conn.filled = 0;
+            } else if self.is_others_turn(c) {
+                break;
             }
+            let conn = &mut self.conns[c];
             let filled = usize::from(conn.filled);
             let buffer = self.lines.get_mut(conn.input);
             let n = rest.len().min(buffer.len() - filled);
@@ -179,6 +202,7 @@ impl Server<'_> {
                         return false;
                     }
                     self.conns[c].line = used as u16;
+                    self.conns[c].stuck = 0;
                     self.conns[c].heard = Count::new(self.now.0);
                     self.conns[c].pinged = false;
                     return true;

@@ -11,6 +11,12 @@ use crate::time::Instant;
 const PER_POLL: usize = 64;
 /// How long who waits for a slot or buffer may be overlooked, milliseconds.
 const SWEEP_MS: u64 = 100;
+/// How often the holders of buffers are looked at while there are none, milliseconds.
+const RELIEF_MS: u64 = 1_000;
+/// How often a line may be found unfinished then.
+const UNFINISHED: u8 = 2;
+/// How often a reply may be found unread then.
+const UNREAD: u8 = 6;
 
 impl Server<'_> {
     pub(super) fn maintain(&mut self) {
@@ -41,6 +47,7 @@ impl Server<'_> {
             self.go_on_removing();
         }
         self.sweep_stalled();
+        self.relieve();
     }
 
     /// What is free wakes the longest waiting, who may be waiting for something else: so now and then all try again.
@@ -53,6 +60,46 @@ impl Server<'_> {
             self.unstall_all();
         } else if self.sweep_at.is_none() {
             self.sweep_at = Some(now + SWEEP_MS);
+        }
+    }
+
+    /// While there are no buffers, whoever holds one and does not go on loses it: a line that never ends, and a reply that is never read,
+    /// must not keep everybody else waiting.
+    fn relieve(&mut self) {
+        let now = self.now;
+        let (lines, replies) = (self.lines.available() == 0, self.replies.available() == 0);
+        if !lines && !replies {
+            self.relief_at = None;
+            return;
+        }
+        if self.relief_at.is_none_or(|at| at <= now) {
+            let first = self.relief_at.is_none();
+            self.relief_at = Some(now + RELIEF_MS);
+            if first {
+                return;
+            }
+            for c in 0..self.conns.high_water() {
+                if !self.conns.in_use(c) {
+                    continue;
+                }
+                let conn = &self.conns[c];
+                let unread = conn.sending && !(conn.reply.is_empty() && conn.tail.is_empty());
+                let unfinished = lines && !conn.closing && self.is_unfinished(c);
+                let stuck = if unfinished || (replies && unread) {
+                    self.conns[c].stuck.saturating_add(1)
+                } else {
+                    0
+                };
+                self.conns[c].stuck = stuck;
+                if unfinished && stuck >= UNFINISHED {
+                    self.close_with_error(
+                        c,
+                        "Your line did not end, and others wait for its place",
+                    );
+                } else if replies && unread && stuck >= UNREAD {
+                    self.abort(c);
+                }
+            }
         }
     }
 
@@ -92,8 +139,9 @@ impl Server<'_> {
             self.conns[c].pinged = true;
             self.timers.set(c, now + ping);
         } else if now - heard >= ping {
-            // In the middle of an answer no PING is put: who reads that slowly is given the same time without.
-            if !conn.pinged && conn.is_between_answers() && self.reserve_reply(c) {
+            // In the middle of an answer, or behind what is not read, no PING is put: who reads that slowly is given the same time without.
+            let free = conn.is_between_answers() && !conn.sending;
+            if !conn.pinged && free && self.reserve_reply(c) {
                 let server = self.config.server_name;
                 self.reply(c, format_args!("PING :{server}"));
             }

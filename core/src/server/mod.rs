@@ -191,6 +191,8 @@ pub struct Server<'a> {
     removal_at: Option<Instant>,
     /// When all who are stalled try again.
     sweep_at: Option<Instant>,
+    /// When those who hold a buffer that others need are looked at.
+    relief_at: Option<Instant>,
     /// Connections that were welcomed.
     welcomed: usize,
     /// Channels in memory that are rooms.
@@ -267,6 +269,7 @@ impl<'a> Server<'a> {
             removals: List::default(),
             removal_at: None,
             sweep_at: None,
+            relief_at: None,
             welcomed: 0,
             rooms: 0,
             running_label: None,
@@ -396,6 +399,7 @@ impl<'a> Server<'a> {
             self.save_at,
             self.removal_at,
             self.sweep_at,
+            self.relief_at,
         ]
         .into_iter()
         .flatten()

@@ -407,6 +407,9 @@ impl Server<'_> {
             return;
         }
         self.flight.conn = NIL;
+        if taken > 0 {
+            self.conns[c].stuck = 0;
+        }
         let whole = (0..self.flight.count)
             .take_while(|i| self.flight.get(*i).is_some_and(|(_, end)| end <= taken))
             .count();
@@ -743,7 +746,7 @@ impl Server<'_> {
     }
 
     /// Closes a connection that cannot go on, without a word (its stream is broken off in the middle of a line).
-    fn abort(&mut self, c: u32) {
+    pub(super) fn abort(&mut self, c: u32) {
         let conn = &mut self.conns[c];
         conn.closing = true;
         for pending in [&mut conn.reply, &mut conn.tail] {

@@ -28,6 +28,8 @@ use crate::time::Instant;
 
 /// Longest time between two messages of a login, milliseconds.
 const EXPIRE_MS: u64 = 60_000;
+/// The same, while others wait for a slot and this one's address has several, milliseconds.
+const SHARE_MS: u64 = 3_000;
 
 /// How often an address may try an account whose attempts others have used up. So rarely that having many addresses helps little.
 const SPARE_RATE: Rate = Rate {
@@ -155,7 +157,8 @@ impl Server<'_> {
 
     // ---- credentials
 
-    /// Takes a slot for a login. The slots are shared fairly: when all are taken, an expired one goes, or one of an address that has several.
+    /// Takes a slot for a login. The slots are shared fairly: when all are taken, an expired one goes, or a slow one of an
+    /// address that has several.
     pub(in crate::server) fn take_credential(&mut self, c: u32, method: Method) -> bool {
         self.release_credential(c);
         if self.credentials.is_full()
@@ -221,6 +224,7 @@ impl Server<'_> {
         let count = |k: u32| used().filter(|other| address(*other) == address(k)).count();
         used()
             .filter(idle)
+            .filter(|k| self.now - self.credentials[*k].since > SHARE_MS)
             .map(|k| (count(k), k))
             .max()
             .filter(|(n, _)| *n > 1)

@@ -81,10 +81,9 @@ impl Server<'_> {
             return self.fail_login(c, format_args!("{why}"));
         };
         if !self.take_credential(c, method) {
-            return self.fail_login(
-                c,
-                format_args!("Too many logins are in progress, please try again"),
-            );
+            // A login takes its slot for a moment only; who has no time for it is told when it is over.
+            self.stalled.push_back(&mut self.conns, c);
+            return Flow::Wait;
         }
         self.reply(c, format_args!("AUTHENTICATE +"));
         Flow::Done
