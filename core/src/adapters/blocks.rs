@@ -75,7 +75,12 @@ impl<B: BlockDevice> Blocks<B> {
     }
 
     /// The device.
-    pub fn device(&mut self) -> &mut B {
+    pub const fn device(&self) -> &B {
+        &self.device
+    }
+
+    /// The device.
+    pub const fn device_mut(&mut self) -> &mut B {
         &mut self.device
     }
 

@@ -1,5 +1,6 @@
 //! The store on flash against the model, on simulated media, with the power cut at every write.
 
+mod costs;
 mod rig;
 mod workload;
 

@@ -28,7 +28,7 @@ pub fn card(sectors: usize, draw: Draw) -> Blocks<Card> {
 
 impl Medium for Blocks<Card> {
     fn power(&mut self) -> &mut Power {
-        &mut self.device().power
+        &mut self.device_mut().power
     }
 }
 

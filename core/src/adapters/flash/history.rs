@@ -198,11 +198,12 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
             self.heads[slot].used = used;
             return Ok(Some(slot));
         }
+        let head = self.load_head(channel)?;
         let key = Key::id(Table::Channel, channel.0);
-        if self.tree.get(&mut self.medium, &key)?.is_none() {
+        // What has history is there: a removal takes both at once as far as is seen.
+        if head.sector.is_none() && self.tree.get(&mut self.medium, &key)?.is_none() {
             return Ok(None);
         }
-        let head = self.load_head(channel)?;
         let slots = self.heads.iter_mut().enumerate();
         let oldest = slots.max_by_key(|(_, head)| used.wrapping_sub(head.used));
         let Some((slot, place)) = oldest else {
@@ -417,17 +418,22 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
 
     /// The entry after this one, when it is known to be on the medium.
     fn step_up(&mut self, channel: ChannelId, found: &Found) -> Result<Found, F> {
-        match self.next_in_page(found)? {
-            Some(next) => Ok(next),
-            None => self.seek(channel, found.key.seq + 1),
+        if let Some(next) = self.next_in_page(found)? {
+            return Ok(next);
         }
+        self.near(channel, found.item.at / PAGE + 1, found, found.key.seq + 1)
     }
 
     /// The entry before this one, when it is known to be on the medium.
     fn step_down(&mut self, channel: ChannelId, found: &Found) -> Result<Found, F> {
         let before = found.key.seq - 1;
         if found.key.back == 0 {
-            return self.seek(channel, before);
+            return self.near(
+                channel,
+                (found.item.at / PAGE).wrapping_sub(1),
+                found,
+                before,
+            );
         }
         let at = found.item.at.saturating_sub(u32::from(found.key.back) * 4);
         let limit = (at + 1).next_multiple_of(PAGE);
@@ -435,6 +441,31 @@ impl<F: NorFlash, const KEYS: usize, const HEADS: usize> FlashStore<F, KEYS, HEA
         entry
             .filter(|entry| entry.key.seq == before)
             .ok_or(Stop::Damaged)
+    }
+
+    /// The entry at a place that is probably on that page, when the page is in the same sector as `beside`.
+    fn near(
+        &mut self,
+        channel: ChannelId,
+        page: u32,
+        beside: &Found,
+        place: u64,
+    ) -> Result<Found, F> {
+        let of_sector = Medium::<F>::SECTOR / PAGE;
+        let (sector, within) = (page / of_sector, page % of_sector);
+        if sector == beside.item.at / Medium::<F>::SECTOR
+            && let Some(head) = self.page_head(channel, sector as u16, within * PAGE)?
+            && head.last < place
+        {
+            let mut found = self.first_of_page(page * PAGE, &head).map(Some);
+            while let Ok(Some(entry)) = found {
+                if entry.key.seq == place {
+                    return Ok(entry);
+                }
+                found = self.next_in_page(&entry);
+            }
+        }
+        self.seek(channel, place)
     }
 
     pub(super) fn append(

@@ -16,6 +16,9 @@ pub(super) const PAGE: u32 = 4096;
 /// Bytes of the buffer: records pass through it on their way to the medium, and values are looked at in it.
 pub(super) const BUFFER: usize = 512;
 
+/// Bytes of a key that are read along with the header.
+const SHORT: usize = 16;
+
 pub(super) struct Medium<F> {
     flash: F,
     taken: [u32; MAX_SECTORS / 32],
@@ -192,12 +195,15 @@ impl<F: NorFlash> Medium<F> {
     /// The record at `at`, where its key fits in `key` and the record in the space before `end`. `None` where there is none; its
     /// checksum is not looked at.
     pub(super) fn record(&mut self, at: u32, end: u32, key: &mut [u8]) -> Result<Option<Item>, F> {
-        let mut head = [0; HEADER];
-        if at + HEADER as u32 > end {
+        // Most keys are short, and each access costs more than a few bytes.
+        let mut start = [0; HEADER + SHORT];
+        let length = start.len().min(end.saturating_sub(at) as usize);
+        let start = &mut start[..length];
+        self.read(at, start)?;
+        let Some((head, start)) = start.split_first_chunk() else {
             return Ok(None);
-        }
-        self.read(at, &mut head)?;
-        let Some(header) = Header::read(head) else {
+        };
+        let Some(header) = Header::read(*head) else {
             return Ok(None);
         };
         let Some(key) = key.get_mut(..usize::from(header.key)) else {
@@ -206,7 +212,11 @@ impl<F: NorFlash> Medium<F> {
         if header.key == 0 || at + header.size() > end {
             return Ok(None);
         }
-        self.read(at + HEADER as u32, key)?;
+        let known = key.len().min(start.len());
+        key[..known].copy_from_slice(&start[..known]);
+        if known < key.len() {
+            self.read(at + (HEADER + known) as u32, &mut key[known..])?;
+        }
         Ok(Some(Item { at, header }))
     }
 
