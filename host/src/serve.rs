@@ -26,6 +26,9 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     if let Some(path) = &settings.file_path {
         info!(file = %path.display(), "configuration read");
     }
+    if settings.file.has_idle_code() {
+        warn!("invite-code counts only with registration = \"invite\"");
+    }
     let connections = room_for_clients(settings);
     // First what fails without leaving anything behind.
     let mut listeners = listen(settings)?;

@@ -246,6 +246,12 @@ impl File {
         Ok(file)
     }
 
+    /// Whether there is an invite code that nobody is asked for, because registration is not by invitation.
+    pub fn has_idle_code(&self) -> bool {
+        self.accounts.invite_code.is_some()
+            && self.accounts.registration != RegistrationSetting::Invite
+    }
+
     /// Names, policy and limits for the core.
     pub fn config(&self) -> Config<'_> {
         let core = Config::DEFAULT;
@@ -590,12 +596,26 @@ mod tests {
             ("[sever]", &["line 1", "`sever`", "`server`"]),
             ("a b", &["line 1"]),
             ("[accounts]\nregistration = \"invite\"", &["invite-code"]),
+            (
+                "[accounts]\nregistration = \"invite\"\ninvite-code = \"\"",
+                &["line 3", "`invite-code`", "without spaces"],
+            ),
         ] {
             let message = parse(text).unwrap_err();
             for part in parts {
                 assert!(message.contains(part), "{text:?}: {message}");
             }
         }
+    }
+
+    #[test]
+    fn a_code_nobody_is_asked_for_is_noticed() {
+        let idle = |text: &str| parse(text).unwrap().has_idle_code();
+        assert!(idle("[accounts]\ninvite-code = \"sesame\""));
+        assert!(!idle(
+            "[accounts]\nregistration = \"invite\"\ninvite-code = \"sesame\""
+        ));
+        assert!(!idle(""));
     }
 
     proptest::proptest! {

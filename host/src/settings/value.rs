@@ -192,7 +192,7 @@ impl TryFrom<String> for Word {
             || !text.bytes().all(|byte| byte.is_ascii_graphic())
         {
             return Err(format!(
-                "`{text}` must be 1 to 63 ASCII characters without spaces, such as chat.example.org"
+                "`{text}` must be 1 to 63 visible ASCII characters without spaces, no `:` in front"
             ));
         }
         Ok(Self(text))
