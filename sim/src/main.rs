@@ -38,6 +38,9 @@ enum Command {
         /// What joins clients and server.
         #[arg(long, value_enum, default_value_t)]
         net: Joined,
+        /// Stores everything on simulated flash, as a board does.
+        #[arg(long)]
+        flash: bool,
         /// Writes all frames into a file for Wireshark.
         #[arg(long)]
         pcap: Option<PathBuf>,
@@ -53,6 +56,9 @@ enum Command {
         /// What joins clients and server.
         #[arg(long, value_enum, default_value_t)]
         net: Joined,
+        /// Stores everything on simulated flash, as a board does.
+        #[arg(long)]
+        flash: bool,
     },
 }
 
@@ -114,6 +120,7 @@ fn main() -> ExitCode {
             trace,
             sabotage,
             net,
+            flash,
             pcap,
         } => {
             let options = Options {
@@ -121,6 +128,7 @@ fn main() -> ExitCode {
                 frames: pcap.is_some(),
                 trace: if trace { usize::MAX } else { 0 },
                 sabotage: sabotage.into(),
+                flash,
             };
             let report = run(seed, options);
             if let Some(path) = pcap
@@ -149,7 +157,15 @@ fn main() -> ExitCode {
             seeds,
             keep_going,
             net,
-        } => swarm(seeds, keep_going, net.into()),
+            flash,
+        } => {
+            let options = Options {
+                net: net.into(),
+                flash,
+                ..Options::default()
+            };
+            swarm(seeds, keep_going, options)
+        }
     };
     if failed == 0 {
         ExitCode::SUCCESS
@@ -164,11 +180,7 @@ fn save(path: &Path, report: &Report) -> std::io::Result<()> {
     file.flush()
 }
 
-fn swarm(seeds: std::ops::Range<u64>, keep_going: bool, net: Net) -> u64 {
-    let options = Options {
-        net,
-        ..Options::default()
-    };
+fn swarm(seeds: std::ops::Range<u64>, keep_going: bool, options: Options) -> u64 {
     let (mut failures, mut ran, mut acked, mut crashes) = (0, 0, 0, 0);
     for seed in seeds {
         let report = run(seed, options);
@@ -230,8 +242,9 @@ fn explain(report: &Report, options: Options) {
         Net::Pipes => "",
         Net::Smoltcp => " --net smoltcp",
     };
+    let flash = if options.flash { " --flash" } else { "" };
     eprintln!(
-        "replay: cargo run --release -p soqet-sim -- run --seed {}{net} --trace",
+        "replay: cargo run --release -p soqet-sim -- run --seed {}{net}{flash} --trace",
         report.seed
     );
 }

@@ -56,6 +56,8 @@ pub struct Options {
     pub frames: bool,
     /// How the store breaks its contract.
     pub sabotage: Sabotage,
+    /// Whether the store of a board, on simulated flash, does all that the store does and gives its answers.
+    pub flash: bool,
 }
 
 /// Where a run is.
@@ -122,7 +124,11 @@ impl World {
             .iter()
             .map(|role| Client::new(role.clone(), draw.fork(), draw.between(0, 3_000)))
             .collect();
-        let store = Store::new(draw.fork(), plan.faults, options.sabotage, plan.slack);
+        let slack = if options.flash { 0 } else { plan.slack };
+        let mut store = Store::new(draw.fork(), plan.faults, options.sabotage, slack);
+        if options.flash {
+            store.on_flash(draw.fork());
+        }
         let mut trace = Trace::new(options.trace);
         if options.frames {
             trace.keep_frames();

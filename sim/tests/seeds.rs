@@ -8,6 +8,9 @@ const SEEDS: u64 = 200;
 /// Seeds over smoltcp, which take longer.
 const SMOLTCP_SEEDS: u64 = 100;
 
+/// Seeds with everything on simulated flash, which take longer.
+const FLASH_SEEDS: u64 = 40;
+
 fn over(net: Net) -> Options {
     Options {
         net,
@@ -15,17 +18,20 @@ fn over(net: Net) -> Options {
     }
 }
 
-fn all_is_well(net: Net, seeds: u64) {
+fn all_is_well(options: Options, seeds: u64) {
     let mut acked = 0;
     for seed in 0..seeds {
-        let report = run(seed, over(net));
+        let report = run(seed, options);
         if let Some(why) = &report.failure {
-            let net = if net == Net::Smoltcp {
+            let net = if options.net == Net::Smoltcp {
                 " --net smoltcp"
             } else {
                 ""
             };
-            panic!("cargo run --release -p soqet-sim -- run --seed {seed}{net} --trace\n{why}");
+            let flash = if options.flash { " --flash" } else { "" };
+            panic!(
+                "cargo run --release -p soqet-sim -- run --seed {seed}{net}{flash} --trace\n{why}"
+            );
         }
         acked += report.acked;
     }
@@ -38,12 +44,21 @@ fn all_is_well(net: Net, seeds: u64) {
 
 #[test]
 fn all_is_well_in_every_world() {
-    all_is_well(Net::Pipes, SEEDS);
+    all_is_well(over(Net::Pipes), SEEDS);
 }
 
 #[test]
 fn all_is_well_over_smoltcp() {
-    all_is_well(Net::Smoltcp, SMOLTCP_SEEDS);
+    all_is_well(over(Net::Smoltcp), SMOLTCP_SEEDS);
+}
+
+#[test]
+fn all_is_well_on_flash() {
+    let options = Options {
+        flash: true,
+        ..over(Net::Pipes)
+    };
+    all_is_well(options, FLASH_SEEDS);
 }
 
 fn same_seed_same_world(net: Net) {

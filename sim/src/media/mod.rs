@@ -11,7 +11,8 @@ use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
-use embedded_storage_async::nor_flash::{NorFlashError, NorFlashErrorKind};
+use embedded_storage_async::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
+use soqet_core::adapters::blocks::Blocks;
 
 use crate::draw::Draw;
 
@@ -109,6 +110,24 @@ impl Power {
     /// Steps taken so far.
     pub fn used(&self) -> u64 {
         self.used
+    }
+}
+
+/// A medium with power that can be cut.
+pub trait Powered: NorFlash + Clone {
+    /// Its power.
+    fn power(&mut self) -> &mut Power;
+}
+
+impl<const WRITE: usize, const SECTOR: usize> Powered for Nor<WRITE, SECTOR> {
+    fn power(&mut self) -> &mut Power {
+        &mut self.power
+    }
+}
+
+impl Powered for Blocks<Card> {
+    fn power(&mut self) -> &mut Power {
+        &mut self.device_mut().power
     }
 }
 

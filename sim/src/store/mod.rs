@@ -2,14 +2,17 @@
 //! refused, answered without being certain, and cut short by a crash.
 
 mod locate;
+mod mirror;
 mod tables;
 mod work;
 
 use std::collections::BTreeMap;
 
 use soqet_core::id::Ticket;
+use soqet_core::store::packed::Packed;
 use soqet_core::store::{Operation, Reason};
 
+use mirror::Mirror;
 pub use tables::{Channel, Commit, Tables};
 pub use work::{Account, Answer, Lane, OwnedEntry, Work};
 
@@ -74,6 +77,8 @@ enum Fate {
 struct Pending<T> {
     ticket: T,
     work: Work,
+    /// The operation and its texts, for the store on flash.
+    packed: Option<(Packed, Vec<u8>)>,
     fate: Fate,
     answer_after: u64,
 }
@@ -102,6 +107,8 @@ pub struct Store<T = Ticket> {
     stalled_until: u64,
     executed: u64,
     early: Vec<(u64, soqet_core::id::ChannelId)>,
+    /// The store of a board, doing the same.
+    mirror: Option<Box<dyn Mirror>>,
 }
 
 impl<T> Store<T> {
@@ -120,7 +127,16 @@ impl<T> Store<T> {
             stalled_until: 0,
             executed: 0,
             early: Vec::new(),
+            mirror: None,
         }
+    }
+
+    /// From now on, which is its beginning, a store on simulated flash does the same, and gives the answers.
+    ///
+    /// # Panics
+    /// Later, when that store gives other answers than the tables.
+    pub fn on_flash(&mut self, draw: Draw) {
+        self.mirror = Some(mirror::draw(draw));
     }
 
     /// From now on it is that unkind.
@@ -142,6 +158,10 @@ impl<T> Store<T> {
     /// Takes a piece of work.
     pub fn submit(&mut self, now: u64, ticket: T, operation: &Operation<'_>) {
         let work = Work::owned(operation);
+        let packed = self.mirror.as_ref().and_then(|_| {
+            let mut texts = vec![0; Packed::length(operation)];
+            Some((Packed::new(operation, &mut texts)?, texts))
+        });
         let faults = self.faults;
         let write = work.is_write();
         if self.draw.chance(faults.stall) {
@@ -185,6 +205,7 @@ impl<T> Store<T> {
             Pending {
                 ticket,
                 work,
+                packed,
                 fate,
                 answer_after,
             },
@@ -213,15 +234,15 @@ impl<T> Store<T> {
         }
         let pending = entry.remove();
         let answer = match pending.fate {
-            Fate::Normal => self.execute(now, &pending.work),
+            Fate::Normal => self.execute(now, &pending),
             Fate::LoseAfter => {
-                self.execute(now, &pending.work);
+                self.execute(now, &pending);
                 Answer::Unknown
             }
             Fate::LoseBefore => Answer::Unknown,
             // What is stored already cannot be refused any more.
             Fate::Refuse(reason) if !self.holds(&pending.work) => Answer::Refused(reason),
-            Fate::Refuse(_) => self.execute(now, &pending.work),
+            Fate::Refuse(_) => self.execute(now, &pending),
         };
         let at = (key.0 + pending.answer_after).max(now);
         self.answers.insert((at, key.1), (pending.ticket, answer));
@@ -240,9 +261,18 @@ impl<T> Store<T> {
         }
     }
 
-    fn execute(&mut self, now: u64, work: &Work) -> Answer {
+    fn execute(&mut self, now: u64, pending: &Pending<T>) -> Answer {
         let before = self.commits.len();
-        let answer = self.tables.execute(work, &mut self.commits);
+        let mut answer = self.tables.execute(&pending.work, &mut self.commits);
+        if let (Some(mirror), Some((packed, texts))) = (&mut self.mirror, &pending.packed) {
+            let operation = packed.operation(texts);
+            let flash = mirror.execute(&operation);
+            assert!(
+                mirror::agree(&operation, &answer, &flash),
+                "to {operation:?} the store on flash says {flash:?} instead of {answer:?}"
+            );
+            answer = flash;
+        }
         self.executed += 1;
         if self.sabotage == Sabotage::AcknowledgeEarly {
             for commit in self.commits.iter().skip(before) {
@@ -254,6 +284,18 @@ impl<T> Store<T> {
 
     /// The power goes: what was not committed is gone, what was committed but not answered stays.
     pub fn crash(&mut self, now: u64) {
+        if let Some(mut mirror) = self.mirror.take() {
+            // What was being written: it is found half done, and is done before all else, as if it had been done just in time.
+            let within = self.pending.pop_first().map(|(_, pending)| pending);
+            let within = within.filter(|pending| pending.work.is_write());
+            let packed = within.as_ref().and_then(|pending| pending.packed.as_ref());
+            let operation = packed.map(|(packed, texts)| packed.operation(texts));
+            mirror.crash(operation.as_ref());
+            self.mirror = Some(mirror);
+            if let Some(pending) = within {
+                self.execute(now, &pending);
+            }
+        }
         self.pending.clear();
         self.answers.clear();
         self.lanes.clear();

@@ -1,6 +1,5 @@
 //! A store on a simulated medium beside the model, and questions that show all they hold.
 
-use embedded_storage_async::nor_flash::NorFlash;
 use soqet_core::adapters::blocks::Blocks;
 use soqet_core::adapters::flash::{Error, FlashStore, Opened};
 use soqet_core::id::{AccountId, ChannelId, MsgId, Seq};
@@ -9,17 +8,7 @@ use soqet_sim::draw::Draw;
 use soqet_sim::media::{Card, Nor, Power, ready};
 use soqet_sim::store::{Answer, Tables, Work};
 
-/// A medium with power that can be cut.
-pub trait Medium: NorFlash + Clone {
-    /// Its power.
-    fn power(&mut self) -> &mut Power;
-}
-
-impl<const WRITE: usize, const SECTOR: usize> Medium for Nor<WRITE, SECTOR> {
-    fn power(&mut self) -> &mut Power {
-        &mut self.power
-    }
-}
+pub use soqet_sim::media::Powered as Medium;
 
 /// A card as the store sees it.
 pub fn card(sectors: usize, draw: Draw) -> Blocks<Card> {
