@@ -5,7 +5,7 @@ use soqet_core::adapters::flash::{Error, FlashStore, Opened};
 use soqet_core::id::{AccountId, ChannelId, MsgId, Seq};
 use soqet_core::store::{BanRow, Bound, ChannelKey, Operation, PageWriter, Selector, next_row};
 use soqet_sim::draw::Draw;
-use soqet_sim::media::{Card, Nor, Power, ready};
+use soqet_sim::media::{Card, ready};
 use soqet_sim::store::{Answer, Tables, Work};
 
 pub use soqet_sim::media::Powered as Medium;
@@ -13,12 +13,6 @@ pub use soqet_sim::media::Powered as Medium;
 /// A card as the store sees it.
 pub fn card(sectors: usize, draw: Draw) -> Blocks<Card> {
     Blocks::new(Card::new(sectors * 128, draw))
-}
-
-impl Medium for Blocks<Card> {
-    fn power(&mut self) -> &mut Power {
-        &mut self.device_mut().power
-    }
 }
 
 /// Few keys and heads, so that what happens rarely happens often.
