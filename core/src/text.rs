@@ -80,7 +80,7 @@ impl<const N: usize, L: Length> Text<N, L> {
 
     /// The string.
     pub fn as_str(&self) -> &str {
-        core::str::from_utf8(self.as_bytes()).unwrap_or_default()
+        checked(&self.bytes, self.len.into())
     }
 
     /// Makes it empty.
@@ -165,6 +165,14 @@ impl<const N: usize, L: Length> fmt::Write for Text<N, L> {
 /// As much of a string as fits in `max` bytes, cut between characters.
 pub(crate) fn start(text: &str, max: usize) -> &str {
     text.get(..text.floor_char_boundary(max))
+        .unwrap_or_default()
+}
+
+/// The first `len` bytes as a string.
+fn checked(bytes: &[u8], len: usize) -> &str {
+    bytes
+        .get(..len)
+        .and_then(|bytes| core::str::from_utf8(bytes).ok())
         .unwrap_or_default()
 }
 
