@@ -46,7 +46,7 @@ pub struct Capacities {
     pub line_size: usize,
     /// Buffers for replies and half-sent lines.
     pub replies: usize,
-    /// Size of such a buffer: the longest line sent, with its tags, at least 1024 bytes and no less than `line_size`.
+    /// Size of such a buffer: the longest line sent, with its tags, at least 960 bytes and no less than `line_size`.
     pub buffer_size: usize,
     /// Staging blocks for pages read from the store.
     pub pages: usize,
@@ -104,13 +104,13 @@ impl Capacities {
         throttles: 16,
         lines: 3,
         bodies: 3,
-        line_size: 704,
+        line_size: 640,
         replies: 4,
-        buffer_size: 1024,
+        buffer_size: 960,
         pages: 2,
-        page_size: 832,
+        page_size: 768,
         blocks: 5,
-        block_size: 1024,
+        block_size: 960,
     };
 
     /// Few of everything, for tests that run into limits.
@@ -388,8 +388,8 @@ impl Memory<'_> {
             "throttles"
         } else if line_size < 640 {
             "line_size: at least 640"
-        } else if buffer_size < line_size.max(1024) {
-            "buffer_size: at least 1024 and line_size"
+        } else if buffer_size < line_size.max(960) {
+            "buffer_size: at least 960 and line_size"
         } else if buffer_size > 32 * 1024 || page_size > 32 * 1024 {
             "buffer_size and page_size: at most 32768"
         } else if self.lines.len() < 2 * line_size || self.replies.len() < 2 * buffer_size {
@@ -410,5 +410,26 @@ impl Memory<'_> {
             return Ok(());
         };
         Err(Undersized(wrong))
+    }
+}
+
+#[cfg(all(test, feature = "small"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_table_is_what_a_board_costs() {
+        let page = include_str!("../../docs/memory.md");
+        let board = Capacities::BOARD;
+        let row = |name: &str| {
+            page.lines()
+                .find(|line| line.starts_with(&format!("| {name} |")))
+        };
+        for Cost { table, each, count } in costs(&board) {
+            let expected = format!("| {table} | {each} | {count} | {} |", each * count);
+            assert_eq!(row(table), Some(&*expected));
+        }
+        let expected = format!("| together | | | {} |", bytes(&board));
+        assert_eq!(row("together"), Some(&*expected));
     }
 }

@@ -54,6 +54,7 @@ pub fn run(quick: bool) -> ExitCode {
     if !quick {
         steps.run("documentation", documentation);
         steps.run("core without allocator", no_alloc);
+        steps.run("core of a board", small);
         steps.run("firmware for boards", || {
             (firmware::build(&["--bins"]) && firmware::clippy()).into()
         });
@@ -98,8 +99,23 @@ fn no_alloc() -> Outcome {
         "--quiet",
         "--package",
         "soqet-no-alloc",
+        "--features",
+        "small",
         "--target",
         BOARD,
+    ])
+    .into()
+}
+
+/// The core's own tests, with the narrow tables of a board.
+fn small() -> Outcome {
+    tools::cargo(&[
+        "test",
+        "--quiet",
+        "--package",
+        "soqet-core",
+        "--features",
+        "alloc,small",
     ])
     .into()
 }

@@ -15,6 +15,10 @@ use soqet_core::time::Instant;
 
 type S = Server<'static>;
 
+// What docs/memory.md promises of a board.
+#[cfg(all(target_os = "none", feature = "small"))]
+const _: () = soqet_core::memory::fits(&soqet_core::memory::Capacities::BOARD, 39 * 1024);
+
 // Function pointers that must be kept pull the functions in, and with them all they call.
 #[used]
 static NEW: fn(Config<'static>, Memory<'static>, [u8; 32]) -> Result<S, Undersized> = S::new;
