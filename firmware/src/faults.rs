@@ -87,5 +87,6 @@ extern "C" fn hard_fault(stack_pointer: usize) -> ! {
             scb.bfar.read()
         );
     }
+    cortex_m::asm::delay(50_000_000);
     SCB::sys_reset()
 }

@@ -13,13 +13,15 @@ pub mod clock;
 #[cfg(target_os = "none")]
 mod faults;
 #[cfg(target_os = "none")]
+mod interrupts;
+#[cfg(target_os = "none")]
 pub mod log;
 #[cfg(target_os = "none")]
 mod network;
 #[cfg(target_os = "none")]
 mod run;
 #[cfg(target_os = "none")]
-mod stack;
+pub mod stack;
 
 #[cfg(target_os = "none")]
 pub use run::run;

@@ -8,7 +8,7 @@ use smoltcp::phy::Device;
 use smoltcp::socket::{dhcpv4, udp};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, IpEndpoint, Ipv4Cidr};
-use static_cell::ConstStaticCell;
+use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::mdns;
 
@@ -21,25 +21,19 @@ const ANNOUNCE_AGAIN: Duration = Duration::from_secs(1);
 /// Bytes of a question of multicast DNS; longer ones ask for things the board does not have.
 const QUESTION: usize = 320;
 
-struct Buffers {
-    question: [u8; QUESTION],
-    question_meta: [udp::PacketMetadata; 2],
-    answer: [u8; 2 * mdns::LONGEST],
-    answer_meta: [udp::PacketMetadata; 2],
-}
-
-static BUFFERS: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers {
-    question: [0; QUESTION],
-    question_meta: [udp::PacketMetadata::EMPTY; 2],
-    answer: [0; 2 * mdns::LONGEST],
-    answer_meta: [udp::PacketMetadata::EMPTY; 2],
-});
+static QUESTIONS: ConstStaticCell<[u8; QUESTION]> = ConstStaticCell::new([0; QUESTION]);
+static ANSWERS: ConstStaticCell<[u8; 2 * mdns::LONGEST]> =
+    ConstStaticCell::new([0; 2 * mdns::LONGEST]);
+static META: StaticCell<[[udp::PacketMetadata; 2]; 2]> = StaticCell::new();
 
 /// The network as seen by the board.
 pub struct Network<D> {
-    device: D,
-    interface: Interface,
-    sockets: SocketSet<'static>,
+    /// Where frames come from and go to.
+    pub device: D,
+    /// Its addresses.
+    pub interface: Interface,
+    /// The sockets, those of the server among them.
+    pub sockets: SocketSet<'static>,
     dhcp: SocketHandle,
     mdns: SocketHandle,
     host: &'static str,
@@ -66,10 +60,10 @@ impl<D: Device> Network<D> {
         let mut retries = dhcpv4::RetryConfig::default();
         retries.discover_timeout = Duration::from_secs(2);
         dhcp.set_retry_config(retries);
-        let buffers = BUFFERS.take();
+        let [questions, answers] = META.init_with(|| [[udp::PacketMetadata::EMPTY; 2]; 2]);
         let mut mdns = udp::Socket::new(
-            udp::PacketBuffer::new(&mut buffers.question_meta[..], &mut buffers.question[..]),
-            udp::PacketBuffer::new(&mut buffers.answer_meta[..], &mut buffers.answer[..]),
+            udp::PacketBuffer::new(&mut questions[..], &mut QUESTIONS.take()[..]),
+            udp::PacketBuffer::new(&mut answers[..], &mut ANSWERS.take()[..]),
         );
         // The port is not zero, so this cannot fail. RFC 6762, section 11: everything is sent with a hop limit of 255.
         let _ = mdns.bind(mdns::PORT);
@@ -88,29 +82,14 @@ impl<D: Device> Network<D> {
         }
     }
 
-    /// The sockets, for the server's own.
-    pub fn sockets(&mut self) -> &mut SocketSet<'static> {
-        &mut self.sockets
-    }
-
-    /// Receives and sends what there is.
-    pub fn poll(&mut self, now: Instant) {
-        self.interface
-            .poll(now, &mut self.device, &mut self.sockets);
+    /// Looks after address and name, after frames have come. Tells when to call again at the latest.
+    pub fn tend(&mut self, now: Instant) -> Option<Instant> {
         self.configure(now);
         self.answer(now);
-    }
-
-    /// When to poll again, if nothing arrives before.
-    pub fn poll_at(&mut self, now: Instant) -> Option<Instant> {
-        [
-            self.interface.poll_at(now, &self.sockets),
-            self.fall_back_at,
-            self.announce_at,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [self.fall_back_at, self.announce_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn configure(&mut self, now: Instant) {

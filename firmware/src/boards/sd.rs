@@ -1,7 +1,7 @@
 //! An SD card in SPI mode (SD Physical Layer Simplified Specification, chapter 7): blocks of 512 bytes, read and written one at a
-//! time. Waits yield, so that the network is served while the card is busy.
+//! time. Once the card is started, waits for it yield, so that the network is served meanwhile.
 
-use embassy_futures::yield_now;
+use embassy_futures::{block_on, yield_now};
 use soqet_core::adapters::blocks::{BLOCK, BlockDevice};
 
 /// An SPI bus with one card on it.
@@ -60,16 +60,16 @@ impl<B: Bus> Card<B> {
     }
 
     /// Wakes the card up and asks what it is. To be called before all others.
-    pub async fn start(&mut self) -> Result<(), Error> {
+    pub fn start(&mut self) -> Result<(), Error> {
         // 74 clocks at least with the card not selected put it into its senses.
         self.bus.select(false);
         self.bus.send(&[0xff; 10]);
-        if self.ask(0, 0).await? != IDLE {
+        if self.ask(0, 0)? != IDLE {
             return Err(Error::NoAnswer);
         }
         // Version 2 and later repeats the pattern; an older one knows no command 8.
         let mut echo = [0; 4];
-        let second = self.command(8, 0x1aa).await? == IDLE;
+        let second = self.command(8, 0x1aa)? == IDLE;
         if second {
             self.bus.receive(&mut echo);
         }
@@ -80,8 +80,8 @@ impl<B: Bus> Card<B> {
         let high_capacity = u32::from(second) << 30;
         let mut left = PATIENCE;
         loop {
-            self.ask(55, 0).await?;
-            match self.ask(41, high_capacity).await? {
+            self.ask(55, 0)?;
+            match self.ask(41, high_capacity)? {
                 0 => break,
                 IDLE => {}
                 answer => {
@@ -92,17 +92,16 @@ impl<B: Bus> Card<B> {
                 }
             }
             left = left.checked_sub(1).ok_or(Error::NoAnswer)?;
-            yield_now().await;
         }
         let mut conditions = [0; 4];
-        self.command(58, 0).await?;
+        self.command(58, 0)?;
         self.bus.receive(&mut conditions);
         self.end();
         self.by_bytes = conditions[0] & 1 << 6 == 0;
         if self.by_bytes {
-            self.accepted(16, BLOCK as u32).await?;
+            self.accepted(16, BLOCK as u32)?;
         }
-        self.blocks = self.read_size().await?;
+        self.blocks = block_on(self.read_size())?;
         self.bus.set_speed(12_500_000);
         Ok(())
     }
@@ -119,7 +118,7 @@ impl<B: Bus> Card<B> {
 
     /// The card's size in blocks, from its CSD (section 5.3).
     async fn read_size(&mut self) -> Result<u32, Error> {
-        self.expect_accepted(9, 0).await?;
+        self.expect_accepted(9, 0)?;
         let mut csd = [0; 16];
         let outcome = self.data(&mut csd).await;
         self.end();
@@ -138,15 +137,15 @@ impl<B: Bus> Card<B> {
     }
 
     /// A command whose answer says no more than that it was accepted.
-    async fn accepted(&mut self, command: u8, argument: u32) -> Result<(), Error> {
-        self.expect_accepted(command, argument).await?;
+    fn accepted(&mut self, command: u8, argument: u32) -> Result<(), Error> {
+        self.expect_accepted(command, argument)?;
         self.end();
         Ok(())
     }
 
     /// A command that must be accepted, after which something follows.
-    async fn expect_accepted(&mut self, command: u8, argument: u32) -> Result<(), Error> {
-        match self.command(command, argument).await? {
+    fn expect_accepted(&mut self, command: u8, argument: u32) -> Result<(), Error> {
+        match self.command(command, argument)? {
             0 => Ok(()),
             answer => {
                 self.end();
@@ -156,14 +155,14 @@ impl<B: Bus> Card<B> {
     }
 
     /// A command with nothing after its answer.
-    async fn ask(&mut self, command: u8, argument: u32) -> Result<u8, Error> {
-        let answer = self.command(command, argument).await;
+    fn ask(&mut self, command: u8, argument: u32) -> Result<u8, Error> {
+        let answer = self.command(command, argument);
         self.end();
         answer
     }
 
     /// Selects the card and sends a command; gives its answer R1. [`Self::end`] must follow.
-    async fn command(&mut self, command: u8, argument: u32) -> Result<u8, Error> {
+    fn command(&mut self, command: u8, argument: u32) -> Result<u8, Error> {
         self.bus.select(true);
         let [a, b, c, d] = argument.to_be_bytes();
         // Check sums matter until the card is in SPI mode, that is for these two.
@@ -225,7 +224,7 @@ impl<B: Bus> BlockDevice for Card<B> {
 
     async fn read(&mut self, block: u32, into: &mut [u8; BLOCK]) -> Result<(), Error> {
         let address = self.address(block)?;
-        self.expect_accepted(17, address).await?;
+        self.expect_accepted(17, address)?;
         let outcome = self.data(into).await;
         self.end();
         outcome
@@ -233,7 +232,7 @@ impl<B: Bus> BlockDevice for Card<B> {
 
     async fn write(&mut self, block: u32, from: &[u8; BLOCK]) -> Result<(), Error> {
         let address = self.address(block)?;
-        self.expect_accepted(24, address).await?;
+        self.expect_accepted(24, address)?;
         // At least one byte must pass between the answer and the data.
         self.bus.send(&[0xff, DATA]);
         self.bus.send(from);

@@ -1,7 +1,9 @@
 //! A world whose server is a board in an emulator.
 
+use std::fs::File;
 use std::io;
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::process::Command;
 
 use soqet_core::config::Config;
 
@@ -31,16 +33,47 @@ impl BoardWorld {
         self.emulator.as_mut().expect("the board runs")
     }
 
+    /// Where the board's log goes.
+    fn serial(&self) -> PathBuf {
+        self.folder.path().join("serial")
+    }
+
     fn resume(&mut self) {
         let options = Options {
             image: self.board.image().expect("an image"),
             storage: self.folder.path().join("storage"),
             network: Network::LOCAL,
         };
+        let serial = File::create(self.serial()).expect("a file");
         let mut emulator =
-            Emulator::start(self.board, &options, Stdio::null()).expect("an emulator");
+            Emulator::start(self.board, &options, serial.into()).expect("an emulator");
         emulator.wait_until_it_answers().expect("an answer");
         self.emulator = Some(emulator);
+    }
+}
+
+impl Drop for BoardWorld {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let (Ok(image), Ok(serial)) = (self.board.image(), File::open(self.serial())) else {
+            return;
+        };
+        let decoded = Command::new("defmt-print")
+            .arg("-e")
+            .arg(image)
+            .stdin(serial)
+            .output();
+        match decoded {
+            Ok(log) => {
+                let log = String::from_utf8_lossy(&log.stdout);
+                let tail = log.lines().rev().take(20).collect::<Vec<_>>();
+                eprintln!("the board's log, its last lines:");
+                tail.iter().rev().for_each(|line| eprintln!("  {line}"));
+            }
+            Err(_) => eprintln!("to see the board's log: cargo install --locked defmt-print"),
+        }
     }
 }
 

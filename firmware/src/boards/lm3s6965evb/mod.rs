@@ -5,7 +5,6 @@ mod network;
 mod ssi;
 
 use cortex_m::interrupt::InterruptNumber;
-use embassy_futures::block_on;
 use soqet_core::adapters::blocks::Blocks;
 
 use super::sd::Card;
@@ -66,9 +65,9 @@ impl Board for Lm3s6965Evb {
         };
         let network = Network::start(board.hardware_address());
         let mut card = Card::new(Ssi::start());
-        match block_on(card.start()) {
+        match card.start() {
             Ok(()) => (board, network, Blocks::new(card)),
-            Err(error) => defmt::panic!("SD card: {}", error),
+            Err(error) => defmt::panic!("no SD card: {}", error),
         }
     }
 

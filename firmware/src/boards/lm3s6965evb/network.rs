@@ -7,8 +7,9 @@ use static_cell::ConstStaticCell;
 use super::super::mmio::Register;
 use super::register;
 
-/// Bytes of the longest frame, without its check sum.
-const FRAME: usize = 1514;
+/// Bytes of the longest frame, without its check sum: the 576 of IP that every host must accept, because RAM is dear and
+/// connections have buffers of that order anyway. Longer frames, which no peer of a connection sends, are dropped.
+const FRAME: usize = 14 + 576;
 /// A frame with the two bytes of length before it and the four of check sum behind, in whole words.
 const BUFFER: usize = (2 + FRAME + 4).next_multiple_of(4);
 
@@ -78,7 +79,8 @@ impl phy::RxToken for RxToken<'_> {
                 *place = word.to_le_bytes();
             }
         }
-        f(self.0.get(2..length - 4).unwrap_or_default())
+        // Not at all rather than cut short.
+        f(self.0.get(2..length.saturating_sub(4)).unwrap_or_default())
     }
 }
 

@@ -1,12 +1,9 @@
 //! `size`: what an image takes of its board's flash and RAM, and how much stack it used under load.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::process::Stdio;
-
+use soqet_core::config::Config;
+use soqet_tests::board::BoardWorld;
 use soqet_tests::board::elf::Sizes;
-use soqet_tests::board::{Emulator, Network, Options};
-use soqet_tests::host::TempDir;
+use soqet_tests::world::World;
 
 /// What start-up paints the stack with.
 const PAINT: u8 = 0xcc;
@@ -19,23 +16,13 @@ pub fn size(flags: &[&str]) -> Result<(), String> {
         _ => return Err(super::USAGE.to_owned()),
     };
     let board = super::board(name)?;
-    let image = board.image()?;
-    let sizes = Sizes::of(&image)?;
-    let folder = TempDir::new();
-    let storage = folder.path().join("storage");
-    board
-        .make_storage(&storage)
-        .map_err(|error| error.to_string())?;
-    let options = Options {
-        image,
-        storage,
-        network: Network::LOCAL,
-    };
-    let mut emulator = Emulator::start(board, &options, Stdio::null())?;
-    emulator.wait_until_it_answers()?;
-    load(&emulator).map_err(|error| format!("under load: {error}"))?;
+    let sizes = Sizes::of(&board.image()?)?;
+    let mut world = BoardWorld::new(board);
+    world.start(&Config::BOARD);
+    load(&mut world);
     let (lowest, end) = sizes.stack;
-    let painted = emulator
+    let painted = world
+        .running()
         .memory(lowest, end)?
         .iter()
         .take_while(|byte| **byte == PAINT)
@@ -52,13 +39,28 @@ pub fn size(flags: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// Keeps the board busy for a while.
-fn load(emulator: &Emulator) -> std::io::Result<()> {
-    let mut stream = TcpStream::connect(emulator.irc)?;
-    let mut echo = [0; 512];
-    for _ in 0..64 {
-        stream.write_all(&[b'x'; 512])?;
-        stream.read_exact(&mut echo)?;
+/// People chat a little: they register, log in, join, talk, look each other and their history up, come and go.
+fn load(world: &mut dyn World) {
+    let mut ann = world.register("ann");
+    let mut bob = world.register("bob");
+    ann.join("#room");
+    bob.join("#room");
+    for n in 0..40 {
+        ann.say(
+            "#room",
+            format_args!("the {n}th thing ann says, {}", "x".repeat(n * 9)),
+        );
+        bob.say("ann", format_args!("the {n}th thing bob says"));
     }
-    Ok(())
+    ann.send("MODE #room +tmb bob!*@*");
+    ann.send("TOPIC #room :what the room is about");
+    ann.ask("NAMES #room", "366");
+    ann.ask("WHO #room", "315");
+    ann.ask("WHOIS bob", "318");
+    ann.ask("LIST", "323");
+    bob.history("LATEST #room * 50");
+    bob.history("TARGETS timestamp=2000-01-01T00:00:00.000Z timestamp=2100-01-01T00:00:00.000Z 10");
+    let mut again = world.login("bob");
+    again.fence();
+    world.legacy("ann").fence();
 }
