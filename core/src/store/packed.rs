@@ -59,8 +59,11 @@ impl Packed {
     }
 }
 
+/// What gives a text in place of one. One `map` serves all: it is long.
+type Visit<'f, 'b> = &'f mut dyn FnMut(&str) -> &'b str;
+
 /// The operation with each text replaced by what `f` gives for it, always visited in the same order.
-fn map<'b>(operation: &Operation<'_>, f: &mut impl FnMut(&str) -> &'b str) -> Operation<'b> {
+fn map<'b>(operation: &Operation<'_>, f: Visit<'_, 'b>) -> Operation<'b> {
     use Operation as O;
     match *operation {
         O::LoadSettings => O::LoadSettings,
@@ -203,7 +206,7 @@ fn map<'b>(operation: &Operation<'_>, f: &mut impl FnMut(&str) -> &'b str) -> Op
     }
 }
 
-fn map_key<'b>(key: ChannelKey<'_>, f: &mut impl FnMut(&str) -> &'b str) -> ChannelKey<'b> {
+fn map_key<'b>(key: ChannelKey<'_>, f: Visit<'_, 'b>) -> ChannelKey<'b> {
     match key {
         ChannelKey::Id(id) => ChannelKey::Id(id),
         ChannelKey::Room(name) => ChannelKey::Room(f(name)),
@@ -211,7 +214,7 @@ fn map_key<'b>(key: ChannelKey<'_>, f: &mut impl FnMut(&str) -> &'b str) -> Chan
     }
 }
 
-fn map_append<'b>(append: &Append<'_>, f: &mut impl FnMut(&str) -> &'b str) -> Append<'b> {
+fn map_append<'b>(append: &Append<'_>, f: Visit<'_, 'b>) -> Append<'b> {
     let entry = &append.entry;
     Append {
         channel: append.channel,
