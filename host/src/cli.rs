@@ -168,6 +168,11 @@ pub enum AccountCommand {
         /// Name of the account
         name: String,
     },
+    /// Make an owner an ordinary account again
+    Disown {
+        /// Name of the account
+        name: String,
+    },
     /// Forbid an account to log in, and disconnect it
     Disable {
         /// Name of the account

@@ -141,6 +141,7 @@ fn perform(
             change(format!("ACCOUNT TITLE {name} :{titles}"))
         }
         AccountCommand::Owner { name } => change(format!("ACCOUNT OWNER {name}")),
+        AccountCommand::Disown { name } => change(format!("ACCOUNT DISOWN {name}")),
         AccountCommand::Disable { name } => change(format!("ACCOUNT DISABLE {name}")),
         AccountCommand::Enable { name } => change(format!("ACCOUNT ENABLE {name}")),
         AccountCommand::Remove { name, .. } => change(format!("ACCOUNT REMOVE {name}")),
@@ -189,6 +190,7 @@ fn name(command: &AccountCommand) -> Option<&str> {
         | AccountCommand::Passwd { name, .. }
         | AccountCommand::Title { name, .. }
         | AccountCommand::Owner { name }
+        | AccountCommand::Disown { name }
         | AccountCommand::Disable { name }
         | AccountCommand::Enable { name }
         | AccountCommand::Remove { name, .. } => Some(name),

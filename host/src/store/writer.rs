@@ -34,11 +34,18 @@ impl Writer {
         };
         answers.truncate(start);
         if operations.len() > 1 && failure.may_be_one_operation() {
+            let mut last = None;
+            let mut failures = 0;
             for operation in operations {
                 if let Err(failure) = self.transaction(std::slice::from_ref(operation), answers) {
-                    failure.log(1);
                     answers.push(failure.answer());
+                    failures += 1;
+                    last = Some(failure);
                 }
+            }
+            // One line for all: a full disk fails a thousand a second.
+            if let Some(failure) = last {
+                failure.log(failures);
             }
         } else {
             failure.log(operations.len());
@@ -149,6 +156,6 @@ impl Failure {
         } else {
             "perhaps not written"
         };
-        tracing::error!("database: {operations} operations {not}: {}", self.error);
+        tracing::error!(operations, "database: {not}: {}", self.error);
     }
 }

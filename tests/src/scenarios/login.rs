@@ -276,6 +276,7 @@ fn titles_and_owner(world: &mut dyn World) {
         "PASSWD owner :mine now",
         "TITLE ann :boss",
         "OWNER ann",
+        "DISOWN owner",
         "ADD eve :a long password",
     ] {
         ann.send(format_args!("ACCOUNT {command}"));
@@ -303,6 +304,20 @@ fn titles_and_owner(world: &mut dyn World) {
     eve.introduce("eve", MODERN);
     eve.scram("eve", "a long password");
     eve.expect_command("903");
+    // An owner can be made an ordinary account again, but not oneself: a server never loses its last owner so.
+    owner.send("ACCOUNT DISOWN owner");
+    owner.expect("refusal", |l| l.standard("FAIL", "ACCOUNT", "OWN_ACCOUNT"));
+    let mut ann = world.login("ann");
+    for (command, may) in [("OWNER", true), ("DISOWN", false)] {
+        owner.send(format_args!("ACCOUNT {command} ann"));
+        owner.expect("done", |l| {
+            l.standard("NOTE", "ACCOUNT", &format!("{command}_DONE"))
+        });
+        ann.send("ACCOUNT SHOW owner");
+        let answer = ann.expect("an answer", |l| l.is("NOTE") || l.is("FAIL"));
+        assert_eq!(answer.is("NOTE"), may, "{answer}");
+        ann.fence();
+    }
 }
 
 fn display_name(world: &mut dyn World) {

@@ -83,11 +83,13 @@ impl Server<'_> {
                     Change::Titles(Text::truncated(titles))
                 })
             }
-            "disable" if own => {
+            "disable" | "disown" if own => {
                 self.fail(
                     c,
                     "ACCOUNT",
-                    format_args!("OWN_ACCOUNT * :You cannot disable the account you are using"),
+                    format_args!(
+                        "OWN_ACCOUNT {name} :You cannot {subcommand} the account you are using"
+                    ),
                 );
                 Flow::Done
             }
@@ -100,10 +102,13 @@ impl Server<'_> {
             "owner" => self.account_change(c, "OWNER", name, &|account| {
                 Change::Flags(account.flags | AccountFlags::OWNER)
             }),
+            "disown" => self.account_change(c, "DISOWN", name, &|account| {
+                Change::Flags(account.flags - AccountFlags::OWNER)
+            }),
             "remove" => self.account_remove(c, name),
             _ => {
                 self.fail(c, "ACCOUNT", format_args!(
-                    "UNKNOWN_SUBCOMMAND :Use LIST, SHOW, ADD, PASSWD, TITLE, DISABLE, ENABLE, OWNER or REMOVE"
+                    "UNKNOWN_SUBCOMMAND :Use LIST, SHOW, ADD, PASSWD, TITLE, DISABLE, ENABLE, OWNER, DISOWN or REMOVE"
                 ));
                 Flow::Done
             }
@@ -146,6 +151,7 @@ impl Server<'_> {
             "DISABLE" => ("", " is disabled and cannot log in", ""),
             "ENABLE" => ("", " can log in again", ""),
             "OWNER" => ("", " is an owner of this server", ""),
+            "DISOWN" => ("", " is no owner of this server any more", ""),
             _ => ("Account ", " is removed; its messages stay", ""),
         };
         self.reply(

@@ -179,7 +179,8 @@ impl Server<'_> {
         let room = self.room_name(ch);
         let brings = match change.mode {
             Mode::Flag(flag) => {
-                if modes.contains(flag) == change.add {
+                // Who is not in a room cannot speak there: `n` cannot be taken away.
+                if modes.contains(flag) == change.add || flag == RoomModes::NO_EXTERNAL {
                     return Flow::Done;
                 }
                 let mut new: RoomModes = modes;
