@@ -17,7 +17,7 @@ type S = Server<'static>;
 
 // What docs/memory.md promises of a board.
 #[cfg(all(target_os = "none", feature = "small"))]
-const _: () = soqet_core::memory::fits(&soqet_core::memory::Capacities::BOARD, 39 * 1024);
+const _: () = soqet_core::memory::fits(&soqet_core::memory::Capacities::BOARD, 38 * 1024);
 
 // Function pointers that must be kept pull the functions in, and with them all they call.
 #[used]

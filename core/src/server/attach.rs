@@ -10,7 +10,7 @@ use crate::irc::caps::Caps;
 use crate::irc::mode::RoomModes;
 use crate::name::{self, Nick, RoomName};
 use crate::store::{AccountFlags, AccountRecord, ChannelRecord, MemberFlags, MemberRecord};
-use crate::tables::{Count, List, NIL, Short, Time};
+use crate::tables::{List, NIL, Short, Time};
 use crate::text::Text;
 use crate::time::Instant;
 
@@ -212,10 +212,7 @@ impl Server<'_> {
             let attachment = &self.attachments[t];
             let introducing =
                 attachment.intro.is_linked() || self.conns[attachment.conn.get()].job.introduces(t);
-            if !self.history.at_head(ch, attachment.cursor)
-                || introducing
-                || attachment.own.seq() > attachment.seen.seq()
-            {
+            if !self.history.at_head(ch, attachment.cursor) || introducing || attachment.owes() {
                 return false;
             }
             next = List::<1>::next(&self.attachments, t);
@@ -417,13 +414,13 @@ impl Server<'_> {
             self.free_attachments(ch);
         }
         let cursor = cursor.unwrap_or_else(|| self.history.head(ch));
-        let seen = self.channels[ch].last;
+        let seen = self.channels[ch].last.seq();
         let (t, attachment) = self.attachments.insert()?;
         attachment.conn = Short::new(c);
         attachment.channel = Short::new(ch);
         attachment.member = Short::new(m);
         attachment.cursor = cursor;
-        attachment.seen = seen;
+        attachment.begin(seen);
         self.conns[c]
             .members_of
             .all
@@ -456,7 +453,7 @@ impl Server<'_> {
     pub(super) fn detach(&mut self, t: u32) {
         let attachment = &self.attachments[t];
         let (c, ch) = (attachment.conn.get(), attachment.channel.get());
-        let owes = attachment.own.seq() > attachment.seen.seq();
+        let owes = attachment.owes();
         let conn = &mut self.conns[c];
         conn.owed = conn.owed.saturating_sub(owes.into());
         conn.members_of.all.remove(&mut self.attachments, t);
@@ -475,8 +472,8 @@ impl Server<'_> {
         let c = self.attachments[t].conn.get();
         // Own entries not sent yet come after the introduction: nothing waits for them, or it would wait for what only it lets through.
         let attachment = &mut self.attachments[t];
-        let owes = attachment.own.seq() > attachment.seen.seq();
-        attachment.own = Count::ZERO;
+        let owes = attachment.owes();
+        attachment.disown();
         let conn = &mut self.conns[c];
         conn.owed = conn.owed.saturating_sub(owes.into());
         conn.members_of.intros.push_back(&mut self.attachments, t);
@@ -542,7 +539,7 @@ impl Server<'_> {
                     continue;
                 }
                 match self.attach(c, m, Some(cursor)) {
-                    Some(t) => self.attachments[t].seen = seen.into(),
+                    Some(t) => self.attachments[t].begin(seen),
                     None if transient => {}
                     // Its client must not believe that it was shown everything; it finds the message when it comes back.
                     None => self.close_with_error(

@@ -5,7 +5,7 @@ use crate::id::{AccountId, ChannelId, Handle, MsgId, Seq};
 use crate::irc::mode::RoomModes;
 use crate::name::{KEY_MAX, MASK_MAX, Nick, RoomName};
 use crate::store::{Kind, Marker, MemberFlags, Reason};
-use crate::tables::{self, Count, List, Short, Tally, Time, linked};
+use crate::tables::{self, Count, List, Near, Short, Tally, Time, linked};
 use crate::text::Text;
 use crate::time::Instant;
 
@@ -180,15 +180,17 @@ pub struct Attachment {
     pub(super) member: Short,
     pub(super) cursor: Cursor,
     /// Newest place sent.
-    pub(super) seen: Count,
+    seen: Count,
     /// Newest place of an entry of this very connection; replies wait until it is sent.
-    pub(super) own: Count,
+    own: Near,
     /// Something was missed: say so when the room is introduced again.
     pub(super) gap: bool,
-    /// The account has left: to be taken away once this place is sent. 0: it has not.
-    pub(super) until: Count,
-    /// It joined again at this place before its leaving was sent: to be introduced then. 0: it did not.
-    pub(super) again: Count,
+    /// The account has left: to be taken away once that place is sent.
+    has_left: bool,
+    until: Near,
+    /// It joined again at that place before its leaving was sent: to be introduced then.
+    is_back: bool,
+    again: Near,
     pub(super) in_conn: tables::Link,
     pub(super) in_channel: tables::Link,
     pub(super) dirty: tables::Link,
@@ -210,10 +212,12 @@ impl Default for Attachment {
             member: Short::NIL,
             cursor: Cursor::NONE,
             seen: Count::ZERO,
-            own: Count::ZERO,
+            own: Near::default(),
             gap: false,
-            until: Count::ZERO,
-            again: Count::ZERO,
+            has_left: false,
+            until: Near::default(),
+            is_back: false,
+            again: Near::default(),
             in_conn: tables::Link::default(),
             in_channel: tables::Link::default(),
             dirty: tables::Link::default(),
@@ -223,8 +227,75 @@ impl Default for Attachment {
 }
 
 impl Attachment {
+    pub(super) fn seen(&self) -> Seq {
+        self.seen.seq()
+    }
+
+    /// Begins at a place, without entries of its own before.
+    pub(super) fn begin(&mut self, seen: Seq) {
+        self.seen = seen.into();
+        self.disown();
+    }
+
+    pub(super) fn set_seen(&mut self, seen: Seq) {
+        let own = self.own();
+        self.seen = seen.into();
+        if seen.0.saturating_sub(own.0) > Near::REACH {
+            self.disown();
+        } else {
+            self.own = Near::new(own);
+        }
+    }
+
+    fn own(&self) -> Seq {
+        self.own.seq(self.seen())
+    }
+
+    /// Whether an entry of its own is still to be sent.
+    pub(super) fn owes(&self) -> bool {
+        self.own() > self.seen()
+    }
+
+    pub(super) fn set_own(&mut self, own: Seq) {
+        self.own = Near::new(self.own().max(own));
+    }
+
+    /// Forgets its own entries: they are further back than anything is taken back.
+    pub(super) fn disown(&mut self) {
+        self.own = Near::new(Seq(self.seen().0.saturating_sub(Near::REACH / 2)));
+    }
+
     pub(super) fn until(&self) -> Option<Seq> {
-        Some(self.until.seq()).filter(|until| !until.is_none())
+        self.has_left.then(|| self.until.seq(self.seen()))
+    }
+
+    /// The account leaves at a place (or has left before).
+    pub(super) fn leave(&mut self, seq: Seq) {
+        if !self.has_left {
+            self.until = Near::new(seq);
+            self.has_left = true;
+        }
+        self.is_back = false;
+    }
+
+    /// Where the account joined again since; none if it did not.
+    pub(super) fn again(&self) -> Seq {
+        if self.is_back {
+            self.again.seq(self.seen())
+        } else {
+            Seq::NONE
+        }
+    }
+
+    pub(super) fn return_at(&mut self, seq: Seq) {
+        self.again = Near::new(seq);
+        self.is_back = true;
+    }
+
+    /// The account is a member as if it had never left.
+    pub(super) fn stay(&mut self) {
+        self.has_left = false;
+        self.is_back = false;
     }
 }
 

@@ -11,7 +11,7 @@ use crate::history::{Extra, TagSet, render};
 use crate::id::Seq;
 use crate::irc::caps::Caps;
 use crate::store::{AccountFlags, Kind};
-use crate::tables::{Count, NIL};
+use crate::tables::NIL;
 
 /// Sources a single `transmit` draws from at most.
 const SOURCES: usize = if cfg!(feature = "small") { 8 } else { 24 };
@@ -279,7 +279,7 @@ impl Server<'_> {
                 (
                     attachment.channel.get(),
                     attachment.cursor,
-                    attachment.seen.seq(),
+                    attachment.seen(),
                 )
             };
             let introducing =
@@ -340,9 +340,9 @@ impl Server<'_> {
     /// Moves what a cursor has seen, and with it what replies wait for.
     pub(super) fn set_seen(&mut self, t: u32, seen: Seq) {
         let attachment = &mut self.attachments[t];
-        let owed = attachment.own.seq() > attachment.seen.seq();
-        attachment.seen = seen.into();
-        let owes = attachment.own.seq() > attachment.seen.seq();
+        let owed = attachment.owes();
+        attachment.set_seen(seen);
+        let owes = attachment.owes();
         let owed_count = &mut self.conns[attachment.conn.get()].owed;
         match (owed, owes) {
             (true, false) => *owed_count = owed_count.saturating_sub(1),
@@ -384,7 +384,7 @@ impl Server<'_> {
             self.attachments[t].member.get(),
         );
         let room = self.room_name(self.attachments[t].channel.get());
-        let again = self.attachments[t].again.seq();
+        let again = self.attachments[t].again();
         if again.is_none() {
             self.detach(t);
             if self.attachments_of_member(m) == 0 {
@@ -452,7 +452,7 @@ impl Server<'_> {
             (
                 attachment.channel.get(),
                 attachment.member.get(),
-                attachment.seen.seq(),
+                attachment.seen(),
                 attachment.until(),
             )
         };
@@ -464,7 +464,7 @@ impl Server<'_> {
             self.touch_member(m);
         }
         if until.is_some_and(|until| seen >= until) {
-            let again = self.attachments[t].again.seq();
+            let again = self.attachments[t].again();
             if !again.is_none() {
                 self.come_back(t, again);
                 return;
@@ -483,8 +483,7 @@ impl Server<'_> {
         let next = self.history.find(ch, Seq(again.0 + 1));
         attachment.gap |= next.is_none();
         attachment.cursor = next.unwrap_or_else(|| self.history.tail(ch));
-        attachment.until = Count::ZERO;
-        attachment.again = Count::ZERO;
+        attachment.stay();
         self.drop_echoes(c, ch, again, true);
         self.set_seen(t, again);
         self.conns[c]
@@ -667,7 +666,7 @@ impl Server<'_> {
             (
                 attachment.channel.get(),
                 attachment.cursor,
-                attachment.seen.seq(),
+                attachment.seen(),
                 attachment.until(),
             )
         };

@@ -9,7 +9,7 @@ use crate::id::{AccountId, Seq};
 use crate::irc::caps::Caps;
 use crate::name::{Nick, RoomName};
 use crate::store::{AccountFlags, Entry, Kind, MemberFlags, MemberRecord};
-use crate::tables::{Count, List, Time};
+use crate::tables::{List, Time};
 use crate::text::Text;
 
 impl Server<'_> {
@@ -214,9 +214,9 @@ impl Server<'_> {
                 // It comes after the introduction, for which nothing must wait.
                 return;
             }
-            let owed_before = attachment.own.seq() > attachment.seen.seq();
-            attachment.own = (attachment.own.seq().max(seq)).into();
-            if !owed_before && attachment.own.seq() > attachment.seen.seq() {
+            let owed_before = attachment.owes();
+            attachment.set_own(seq);
+            if !owed_before && attachment.owes() {
                 conn.owed += 1;
             }
         }
@@ -333,10 +333,7 @@ impl Server<'_> {
             let attachment = &mut self.attachments[t];
             if attachment.member.get() == m {
                 // The first leaving that is not yet sent counts.
-                if attachment.until().is_none() {
-                    attachment.until = seq.into();
-                }
-                attachment.again = Count::ZERO;
+                attachment.leave(seq);
                 waiting = true;
             }
         }
@@ -352,7 +349,7 @@ impl Server<'_> {
         while let Some(t) = next {
             next = List::<1>::next(&self.attachments, t);
             if self.attachments[t].member.get() == m && self.attachments[t].until().is_some() {
-                self.attachments[t].again = seq.into();
+                self.attachments[t].return_at(seq);
             }
         }
     }

@@ -12,7 +12,7 @@ pub use buffers::Buffers;
 pub use index::{Cell, Index};
 pub(crate) use list::linked;
 pub use list::{Link, Linked, Links, List};
-pub(crate) use narrow::{Count, Generation, Offset, Tally, Time};
+pub(crate) use narrow::{Count, Generation, Near, Offset, Tally, Time};
 pub use narrow::{SLOTS_MAX, Short};
 pub use pool::{Pool, Slot};
 pub use timers::{Timer, Timers};

@@ -104,6 +104,38 @@ impl From<Seq> for Count {
     }
 }
 
+/// A place near another one: a small server keeps two bytes of it, for it is never 32,768 places away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Near(Packed<{ if cfg!(feature = "small") { 2 } else { 8 } }>);
+
+impl Near {
+    /// How far away it may be.
+    pub(crate) const REACH: u64 = if cfg!(feature = "small") {
+        1 << 14
+    } else {
+        u64::MAX
+    };
+
+    #[inline]
+    pub(crate) fn new(seq: Seq) -> Self {
+        Self(Packed::new(if cfg!(feature = "small") {
+            seq.0 & 0xffff
+        } else {
+            seq.0
+        }))
+    }
+
+    #[inline]
+    pub(crate) fn seq(self, near: Seq) -> Seq {
+        if cfg!(feature = "small") {
+            let ahead = (self.0.get() as u16).wrapping_sub(near.0 as u16) as i16;
+            Seq(near.0.saturating_add_signed(ahead.into()))
+        } else {
+            Seq(self.0.get())
+        }
+    }
+}
+
 impl<const N: usize> Default for Packed<N> {
     fn default() -> Self {
         Self::ZERO
@@ -125,6 +157,13 @@ mod tests {
     fn slots_keep_their_number() {
         for slot in [0, 1, 127, 128, SLOTS_MAX as u32 - 1, NIL, NIL - 1] {
             assert_eq!(Short::new(slot).get(), slot);
+        }
+    }
+
+    #[test]
+    fn near_places_are_found_again() {
+        for (seq, near) in [(0, 0), (5, 9), (9, 5), (70_000, 65_530), (65_530, 70_000)] {
+            assert_eq!(Near::new(Seq(seq)).seq(Seq(near)), Seq(seq));
         }
     }
 

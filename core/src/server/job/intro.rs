@@ -59,7 +59,7 @@ impl Server<'_> {
                 self.members[m].delivered = told.into();
                 self.touch_member(m);
             }
-            if self.attachments[t].seen.seq() < told {
+            if self.attachments[t].seen() < told {
                 // Should it be lapped again before its next entry, nothing is told twice. What is told from history bears no label.
                 self.drop_echoes(c, ch, told, true);
                 self.set_seen(t, told);
@@ -119,12 +119,12 @@ impl Server<'_> {
                 .map_or(self.channels[ch].last.seq(), |first| {
                     Seq(first.0.saturating_sub(1))
                 });
-            return (Seq(attachment.seen.seq().0 + 1), kept);
+            return (Seq(attachment.seen().0 + 1), kept);
         }
         let member = &self.members[attachment.member.get()];
         (
             Seq(member.delivered.seq().max(member.read().seq).0 + 1),
-            attachment.seen.seq(),
+            attachment.seen(),
         )
     }
 
