@@ -9,12 +9,12 @@ use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::socket::udp;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr};
 use soqet_tests::board::emulator::QEMU;
-use soqet_tests::board::{BOARDS, Board, Cable, Emulator, Network, Options};
+use soqet_tests::board::{BOARDS, Board, BoardWorld, Cable, Emulator, Network, Options};
 use soqet_tests::host::TempDir;
 use soqet_tests::world::PATIENCE;
 
 /// A test of a board.
-type Test = fn(&Board);
+type Test = fn(&'static Board);
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -22,7 +22,11 @@ fn main() {
     if !there_is {
         println!("skipped without {QEMU}: apt-get install qemu-system-arm");
     }
-    let tests: [(&str, Test); 2] = [
+    let tests: [(&str, Test); 3] = [
+        (
+            "keeps_what_it_has_said_through_kills",
+            keeps_what_it_has_said_through_kills,
+        ),
         ("answers", answers),
         (
             "is_found_by_name_without_dhcp",
@@ -58,6 +62,14 @@ fn answers(board: &Board) {
     let folder = TempDir::new();
     let mut emulator = start(board, &folder, Network::LOCAL);
     emulator.wait_until_it_answers().expect("an answer");
+}
+
+/// Two people chat, registered and logged in without ever sending a password, while the emulator is killed again and again.
+fn keeps_what_it_has_said_through_kills(board: &'static Board) {
+    let scenario = soqet_tests::scenarios::all()
+        .find(|scenario| scenario.name == "recovery::killed_between_few_messages")
+        .expect("the scenario");
+    (scenario.run)(&mut BoardWorld::new(board));
 }
 
 fn is_found_by_name_without_dhcp(board: &Board) {

@@ -96,8 +96,9 @@ impl World for BoardWorld {
     }
 
     fn crash(&mut self) {
-        // Dropped, an emulator is killed with SIGKILL.
-        self.emulator = None;
+        if let Some(emulator) = self.emulator.take() {
+            emulator.cut_power();
+        }
         self.resume();
     }
 

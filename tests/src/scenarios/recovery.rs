@@ -5,9 +5,7 @@ use super::CONFIG;
 use crate::client::Client;
 use crate::world::World;
 
-super::scenarios![killed_dozens_of_times];
-
-const KILLS: usize = 36;
+super::scenarios![killed_dozens_of_times, killed_between_few_messages];
 
 /// All texts of `#room`'s history, oldest first.
 fn whole_history(client: &mut Client) -> Vec<String> {
@@ -23,6 +21,16 @@ fn whole_history(client: &mut Client) -> Vec<String> {
 }
 
 fn killed_dozens_of_times(world: &mut dyn World) {
+    kill(world, 36, 60);
+}
+
+/// As many as a small server keeps in memory, so that nobody falls behind.
+fn killed_between_few_messages(world: &mut dyn World) {
+    kill(world, 12, 5);
+}
+
+/// Kills the server that often, each time while two people send that many messages.
+fn kill(world: &mut dyn World, kills: usize, messages: usize) {
     world.start(&CONFIG);
     let mut ann = world.register("ann");
     let mut bob = world.register("bob");
@@ -35,13 +43,13 @@ fn killed_dozens_of_times(world: &mut dyn World) {
 
     let mut echoed: Vec<String> = Vec::new();
     let mut marker = "*".to_owned();
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         // Both send without pause; each kill comes after another number of echoes, with others on their way.
-        for n in 0..60 {
+        for n in 0..messages {
             ann.send(format_args!("PRIVMSG #room :ann {kill} {n}"));
             bob.send(format_args!("PRIVMSG #room :bob {kill} {n}"));
         }
-        let wanted = 1 + kill * 7 % 53;
+        let wanted = 1 + kill * 7 % (messages * 8 / 9);
         for (client, name) in [(&mut ann, "ann"), (&mut bob, "bob")] {
             for _ in 0..wanted {
                 let line = client.expect("an echo", |l| l.is("PRIVMSG") && l.nick() == name);
