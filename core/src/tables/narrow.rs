@@ -113,7 +113,7 @@ impl Near {
     pub(crate) const REACH: u64 = if cfg!(feature = "small") {
         1 << 14
     } else {
-        u64::MAX
+        1 << 62
     };
 
     #[inline]
