@@ -33,7 +33,7 @@ const SOCKETS: usize = CAPACITIES.connections + 1;
 /// Bytes of a connection's buffers, for what comes and for what goes.
 const RECEIVE: usize = 448;
 const SEND: usize = 448;
-/// Fewer than [`Capacities::BOARD`], with which a board lacks some 11 KB.
+/// Fewer than [`Capacities::BOARD`], which do not fit yet.
 const CAPACITIES: Capacities = Capacities {
     connections: 10,
     accounts: 12,
