@@ -11,7 +11,8 @@
 //! - Received bytes stay in the socket until the server takes them: then TCP's window holds the peer back.
 //! - Output is rendered when a socket has room for the next line. A peer that does not read costs its two buffers and nothing else.
 //! - Who comes while the server is full is told so, as long as a socket is left (give the server fewer connections than there are sockets).
-//! - A peer that vanishes is noticed within [`TIMEOUT_MS`]; one that does not read the last line has [`CLOSE_MS`] for it.
+//! - A peer that vanishes is noticed [`TIMEOUT_MS`] after its last sign of life, or after the first line since then that it does not
+//!   acknowledge; one that does not read the last line has [`CLOSE_MS`] for it.
 //! - A slot listens again at once when the peer has ended its side and has everything: there is no TIME-WAIT of ten seconds.
 //! - Connections that a peer only half opens last [`HALF_OPEN_MS`], and while no slot listens the oldest goes after [`CROWDED_MS`]. So a
 //!   flood of them keeps newcomers out (they are refused and may try again) while it lasts and that long after; connections that are open
