@@ -123,7 +123,10 @@ impl Server<'_> {
         if conn.job.wants_page() && self.may_reply(c) {
             self.ask_for_page(c);
         }
-        if exhausted {
+        // A cursor that was lapped may have left a reply behind those that were looked at.
+        let conn = &self.conns[c];
+        let late = !conn.reply.is_empty() && (!conn.labelled || conn.closing) && self.may_reply(c);
+        if exhausted || late {
             self.wake(c);
         }
         Sent::Idle
