@@ -43,8 +43,27 @@ fn main() {
             })
             .with_ignored_flag(!there_is)
         })
+        .chain(shared(there_is))
         .collect();
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// The scenarios of rooms and private chats that the host passes, too.
+fn shared(there_is: bool) -> impl Iterator<Item = Trial> {
+    BOARDS.iter().flat_map(move |board| {
+        soqet_tests::scenarios::all()
+            .filter(|scenario| {
+                let theme = scenario.name.split("::").next();
+                matches!(theme, Some("private" | "rooms"))
+            })
+            .map(move |scenario| {
+                Trial::test(format!("{}::{}", board.name, scenario.name), move || {
+                    (scenario.run)(&mut BoardWorld::new(board));
+                    Ok::<_, Failed>(())
+                })
+                .with_ignored_flag(!there_is)
+            })
+    })
 }
 
 /// Starts a board with storage that was never written.
