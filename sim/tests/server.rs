@@ -364,3 +364,34 @@ fn a_chat_without_a_word_has_an_empty_history() {
         assert!(rig.hear(ann).contains("INVALID_TARGET"));
     });
 }
+
+#[test]
+fn replies_overtake_no_entry_after_a_gap() {
+    with(&Capacities::SMALL, |rig| {
+        let ann = rig.person("ann", "echo-message");
+        let bob = rig.person("bob", "batch");
+        rig.say(ann, "JOIN #b\r\n");
+        rig.hear(ann);
+        for conn in [ann, bob] {
+            rig.say(conn, "JOIN #a\r\n");
+            rig.hear(conn);
+        }
+        rig.hear(ann);
+        // The ring forgets the first of these, but not ann's own in their middle.
+        let long = "x".repeat(300);
+        for round in 0..30 {
+            if round == 20 {
+                rig.say(ann, "PRIVMSG #a :mine\r\n");
+            }
+            rig.now += 1_000;
+            rig.say(bob, &format!("PRIVMSG #a :{long}\r\n"));
+            rig.hear(bob);
+        }
+        rig.say(ann, "PRIVMSG #b :before the answer\r\nPING z\r\n");
+        let heard = rig.hear(ann);
+        assert_eq!(heard.matches(" 366 ann #a ").count(), 1, "{heard}");
+        assert!(heard.contains("PRIVMSG #a :mine"), "{heard}");
+        let place = |part: &str| heard.find(part).unwrap_or_else(|| panic!("{part}: {heard}"));
+        assert!(place("PRIVMSG #b :before") < place("PONG"), "{heard}");
+    });
+}
