@@ -370,6 +370,8 @@ impl Memory<'_> {
             "connections"
         } else if self.longest_table() > SLOTS_MAX {
             "too large: a table"
+        } else if self.appends.len() > usize::from(u16::MAX) {
+            "appends: at most 65535"
         } else if self.accounts.len() < 3 {
             "accounts: at least 3"
         } else if self.channels.len() < 2 {

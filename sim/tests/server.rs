@@ -4,6 +4,7 @@ use soqet_core::config::{Config, Rate};
 use soqet_core::id::ConnId;
 use soqet_core::memory::{Capacities, Owned};
 use soqet_core::server::{Link, Protocol, Sent, Server};
+use soqet_core::store::{Operation, Outcome};
 use soqet_core::time::Instant;
 use soqet_sim::draw::Draw;
 use soqet_sim::store::{Faults, Sabotage, Store};
@@ -62,6 +63,14 @@ impl<'a> Rig<'a> {
             }
         }
         panic!("the server and its store never come to rest");
+    }
+
+    /// Lines arrive while others are still under way.
+    fn meanwhile(&mut self, conn: ConnId, lines: &str) {
+        let taken = self
+            .server
+            .receive(Instant(self.now), conn, lines.as_bytes());
+        assert_eq!(taken, lines.len());
     }
 
     fn open(&mut self) -> ConnId {
@@ -147,6 +156,17 @@ impl<'a> Rig<'a> {
         assert!(heard.contains(" 001 "), "{heard}");
         conn
     }
+}
+
+/// A server that lets guests in.
+fn with_guests(test: impl FnOnce(&mut Rig<'_>)) {
+    let capacities = Capacities::SMALL;
+    let config = Config {
+        guests: true,
+        ..CONFIG
+    };
+    let mut memory = Owned::new(&capacities);
+    test(&mut Rig::new(&mut memory, &capacities, config));
 }
 
 fn with(capacities: &Capacities, test: impl FnOnce(&mut Rig<'_>)) {
@@ -391,7 +411,255 @@ fn replies_overtake_no_entry_after_a_gap() {
         let heard = rig.hear(ann);
         assert_eq!(heard.matches(" 366 ann #a ").count(), 1, "{heard}");
         assert!(heard.contains("PRIVMSG #a :mine"), "{heard}");
-        let place = |part: &str| heard.find(part).unwrap_or_else(|| panic!("{part}: {heard}"));
+        let place = |part: &str| {
+            heard
+                .find(part)
+                .unwrap_or_else(|| panic!("{part}: {heard}"))
+        };
         assert!(place("PRIVMSG #b :before") < place("PONG"), "{heard}");
     });
+}
+
+#[test]
+fn two_devices_that_join_at_once_are_one_member() {
+    with(&Capacities::SMALL, |rig| {
+        let ann = rig.person("ann", "batch");
+        let bob = rig.person("bob", "batch");
+        let other = rig.open();
+        rig.say(other, "PASS password1\r\nNICK ann\r\nUSER u 0 * :r\r\n");
+        rig.settle();
+        assert!(rig.hear(other).contains(" 001 "));
+        rig.say(bob, "JOIN #a\r\nMODE #a +l 2\r\n");
+        for conn in [ann, other] {
+            rig.meanwhile(conn, "JOIN #a\r\n");
+        }
+        rig.settle();
+        let heard = rig.hear(bob);
+        assert_eq!(
+            heard.matches(":ann!ann@soqet.local JOIN").count(),
+            1,
+            "{heard}"
+        );
+        for conn in [ann, other] {
+            let heard = rig.hear(conn);
+            assert!(heard.contains(" 366 ann #a "), "{heard}");
+        }
+        // One counted, so one more may come when she goes.
+        rig.say(ann, "PART #a\r\n");
+        let eve = rig.person("eve", "batch");
+        rig.say(eve, "JOIN #a\r\n");
+        let heard = rig.hear(eve);
+        assert!(heard.contains(" 366 eve #a "), "{heard}");
+    });
+}
+
+#[test]
+fn who_joins_while_being_invited_is_in() {
+    with(&Capacities::SMALL, |rig| {
+        let ann = rig.person("ann", "batch");
+        let bob = rig.person("bob", "batch");
+        rig.say(ann, "JOIN #a\r\n");
+        rig.meanwhile(bob, "JOIN #a\r\n");
+        rig.meanwhile(ann, "INVITE bob #a\r\n");
+        rig.settle();
+        assert!(rig.hear(ann).contains(" 443 ann bob #a "));
+        rig.say(bob, "PRIVMSG #a :here\r\n");
+        let heard = rig.hear(bob);
+        assert!(!heard.contains(" 404 "), "{heard}");
+        assert!(rig.hear(ann).contains("PRIVMSG #a :here"));
+    });
+}
+
+#[test]
+fn a_ban_for_which_memory_has_no_slot_counts_all_the_same() {
+    let capacities = Capacities {
+        bans: 1,
+        ..Capacities::SMALL
+    };
+    with(&capacities, |rig| {
+        let people = ["ann", "bob"].map(|name| rig.person(name, "batch"));
+        let eve = rig.person("eve", "batch");
+        for (conn, room) in people.into_iter().zip(["#a", "#b"]) {
+            rig.say(conn, &format!("JOIN {room}\r\n"));
+            rig.hear(conn);
+        }
+        for (conn, room) in people.into_iter().zip(["#a", "#b"]) {
+            rig.meanwhile(conn, &format!("MODE {room} +b eve\r\n"));
+        }
+        rig.settle();
+        for room in ["#a", "#b"] {
+            rig.say(eve, &format!("JOIN {room}\r\n"));
+            let heard = rig.hear(eve);
+            assert!(!heard.contains(" 366 "), "{heard}");
+        }
+    });
+}
+
+#[test]
+fn a_guest_gone_before_its_account_is_made_leaves_nothing() {
+    with_guests(|rig| {
+        let gus = rig.open();
+        rig.meanwhile(gus, "NICK gus\r\nUSER u 0 * :r\r\n");
+        while let Some(effect) = rig.server.poll(Instant(rig.now)) {
+            rig.store.submit(rig.now, effect.ticket, &effect.operation);
+        }
+        rig.server.close(Instant(rig.now), gus);
+        rig.settle();
+        // The name is free, and who takes it is the first, and so the owner.
+        let gus = rig.person("gus", "batch");
+        rig.say(gus, "ACCOUNT LIST\r\n");
+        let heard = rig.hear(gus);
+        assert!(heard.contains("ENTRY gus owner "), "{heard}");
+    });
+}
+
+#[test]
+fn a_guest_gone_while_it_joins_leaves_the_room() {
+    with_guests(|rig| {
+        let bob = rig.person("bob", "batch");
+        rig.say(bob, "JOIN #a\r\n");
+        rig.hear(bob);
+        let gus = rig.open();
+        rig.say(gus, "NICK gus\r\nUSER u 0 * :r\r\n");
+        rig.hear(gus);
+        rig.meanwhile(gus, "JOIN #a\r\n");
+        // The store does not know whether it has stored the joining, and is asked again later.
+        let mut asked = false;
+        while !asked {
+            while let Some(effect) = rig.server.poll(Instant(rig.now)) {
+                let ticket = effect.ticket;
+                if matches!(effect.operation, Operation::Append(_)) {
+                    asked = true;
+                    rig.server
+                        .complete(Instant(rig.now), ticket, Outcome::Unknown);
+                } else {
+                    rig.store.submit(rig.now, ticket, &effect.operation);
+                }
+            }
+            while let Some(due) = rig.store.step(rig.now) {
+                rig.server
+                    .complete(Instant(rig.now), due.ticket, due.answer.outcome());
+            }
+        }
+        rig.server.close(Instant(rig.now), gus);
+        rig.settle();
+        rig.now += 1_000;
+        rig.settle();
+        let heard = rig.hear(bob);
+        for part in ["gus@soqet.local JOIN", "gus@soqet.local PART"] {
+            assert!(heard.contains(part), "{part}: {heard}");
+        }
+    });
+}
+
+#[test]
+fn of_guests_that_register_at_once_one_is_the_owner() {
+    with_guests(|rig| {
+        let guests = ["gus", "guy"].map(|name| {
+            let conn = rig.open();
+            rig.say(conn, &format!("NICK {name}\r\nUSER u 0 * :r\r\n"));
+            rig.hear(conn);
+            conn
+        });
+        for conn in guests {
+            rig.meanwhile(conn, "REGISTER * * password1\r\n");
+        }
+        rig.settle();
+        // Who waited for the first tries again a little later.
+        rig.now += 1_000;
+        rig.settle();
+        let mut owners = 0;
+        for conn in guests {
+            let heard = rig.hear(conn);
+            assert!(heard.contains("REGISTER SUCCESS"), "{heard}");
+            rig.say(conn, "ACCOUNT LIST\r\n");
+            owners += usize::from(rig.hear(conn).contains("NOTE ACCOUNT END"));
+        }
+        assert_eq!(owners, 1);
+    });
+}
+
+#[test]
+fn a_registration_that_waits_for_the_first_is_not_given_up() {
+    let capacities = Capacities {
+        handshakes: 3,
+        ..Capacities::SMALL
+    };
+    with(&capacities, |rig| {
+        let key = format!("{}=", "A".repeat(43));
+        let verifier = format!("SCRAM-SHA-256$4096:{}==${key}:{key}", "A".repeat(22));
+        let people = ["ann", "bob", "eve", "dan"].map(|name| {
+            let conn = rig.open();
+            let register = format!("NICK {name}\r\nREGISTER * * {verifier}\r\n");
+            rig.meanwhile(conn, &register);
+            conn
+        });
+        rig.settle();
+        let heard = people.map(|conn| rig.hear(conn));
+        let refused = heard
+            .each_ref()
+            .map(|heard| heard.contains("FAIL REGISTER"));
+        assert_eq!(refused, [false, false, false, true], "{heard:?}");
+        rig.now += 1_000;
+        rig.settle();
+        assert!((heard[2].clone() + &rig.hear(people[2])).contains("REGISTER SUCCESS"));
+    });
+}
+
+#[test]
+fn a_rate_set_too_low_by_mistake_can_be_set_right() {
+    with(&Capacities::SMALL, |rig| {
+        let ann = rig.person("ann", "batch");
+        let operator = rig.open_as(Protocol::Control);
+        let set = |rig: &mut Rig<'_>, name: &str, value: &str| {
+            rig.say(operator, &format!("CONFIG SET {name} {value}\r\n"));
+            let heard = rig.hear(operator);
+            assert!(heard.contains(&format!("SET_DONE {name} ")), "{heard}");
+        };
+        set(rig, "limits.login", "2/86400000");
+        for _ in 0..2 {
+            rig.pass(1, "wrong-password");
+        }
+        assert!(rig.pass(1, "password1").contains("Too many"));
+        set(rig, "limits.flood", "2/86400000");
+        rig.say(ann, "PING 1\r\nPING 2\r\nPING 3\r\n");
+        let heard = rig.hear(ann);
+        assert!(!heard.contains("3"), "{heard}");
+        set(rig, "limits.flood", "60/100");
+        set(rig, "limits.login", "5/30000");
+        let heard = rig.hear(ann);
+        assert!(heard.contains("PONG"), "{heard}");
+        assert!(rig.pass(1, "password1").contains(" 001 "));
+    });
+}
+
+#[test]
+fn a_setting_of_two_words_needs_no_colon_and_one_too_long_is_refused() {
+    with(&Capacities::SMALL, |rig| {
+        let operator = rig.open_as(Protocol::Control);
+        let long = "0".repeat(70) + "7";
+        for (line, answer) in [
+            (
+                "accounts.registration invite open-sesame",
+                "is invite open-sesame from now on",
+            ),
+            ("accounts.registration invite open sesame", "INVALID_VALUE"),
+            (&*format!("history.page {long}"), "INVALID_VALUE"),
+            ("history.page", "INVALID_VALUE"),
+        ] {
+            rig.say(operator, &format!("CONFIG SET {line}\r\n"));
+            let heard = rig.hear(operator);
+            assert!(heard.contains(answer), "{heard}");
+        }
+    });
+}
+
+#[test]
+fn more_appends_than_can_be_counted_are_refused() {
+    let capacities = Capacities {
+        appends: 65_536,
+        ..Capacities::SMALL
+    };
+    let mut memory = Owned::new(&capacities);
+    assert!(Server::new(CONFIG, memory.borrow(), [7; 32]).is_err());
 }

@@ -54,6 +54,11 @@ impl<'a> Throttles<'a> {
         Self { entries }
     }
 
+    /// Forgets everything, as after a change of the rates: a bucket is not to be full again only when a far slower rate had filled it.
+    pub fn clear(&mut self) {
+        self.entries.fill(Throttle::default());
+    }
+
     /// Whether an attempt is allowed now; if not, in how many milliseconds (at least 1). It costs nothing: see [`Self::charge`].
     pub fn peek(&self, now: Instant, key: u64, rate: Rate) -> Result<(), u64> {
         let Some(tolerance) = tolerance(rate) else {

@@ -155,6 +155,11 @@ impl Setting {
         SETTINGS.get(usize::from(self.0)).map_or("", |row| row.1)
     }
 
+    /// Whether it is a rate.
+    pub(crate) const fn is_rate(self) -> bool {
+        matches!(self.0, 14..=18)
+    }
+
     /// Its bit in [`Config::fixed`].
     pub const fn bit(self) -> u32 {
         1 << self.0
@@ -307,6 +312,7 @@ mod tests {
             assert_eq!(Setting::named(setting.name()), Some(setting));
             let mut config = Config::DEFAULT;
             let value = shown(&config, setting);
+            assert_eq!(setting.is_rate(), value.contains('/'));
             assert!(value.len() <= VALUE_MAX, "{value}");
             config.change(setting, &value).unwrap();
             assert_eq!(shown(&config, setting), value);

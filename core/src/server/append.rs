@@ -6,7 +6,7 @@ use super::account::Removal;
 use super::channel::{self, Append, Effect as Brings, Stage};
 use super::conn::Memo;
 use super::request::retry_pause;
-use crate::id::{MsgId, Seq, Ticket, TicketKind};
+use crate::id::{AccountId, MsgId, Seq, Ticket, TicketKind};
 use crate::irc::caps::Caps;
 use crate::store::{self, AccountFlags, Change, Effect, Entry, Kind, Operation, Outcome, Reason};
 use crate::tables::{List, NIL};
@@ -71,7 +71,7 @@ impl Server<'_> {
         self.channels[ch].appends.push_back(&mut self.appends, n);
         self.channels[ch].pending += 1;
         self.settle_channel(ch);
-        self.hold(ch, &draft.brings, draft.kind, true);
+        self.hold(ch, &draft.brings, true);
         if c != NIL {
             let conn = &mut self.conns[c];
             conn.appends.push_back(&mut self.appends, n);
@@ -90,30 +90,51 @@ impl Server<'_> {
     }
 
     /// Holds back, or lets go, what must not overtake a change of state.
-    pub(super) fn hold(&mut self, ch: u32, brings: &Brings, kind: Kind, on: bool) {
+    fn hold(&mut self, ch: u32, brings: &Brings, on: bool) {
         match *brings {
             Brings::None | Brings::Topic => {}
             Brings::Modes { .. } | Brings::Ban(_) | Brings::Unban(_) => self.channels[ch].held = on,
-            Brings::Member { .. } if kind == Kind::Join => {
-                let joining = &mut self.channels[ch].joining;
-                *joining = if on {
-                    *joining + 1
+            Brings::Member { .. } => {
+                let changing = &mut self.channels[ch].changing;
+                *changing = if on {
+                    *changing + 1
                 } else {
-                    joining.saturating_sub(1)
+                    changing.saturating_sub(1)
                 };
-            }
-            Brings::Member { account, .. } => {
-                if let Some(m) = self
-                    .account_by_id(account)
-                    .and_then(|a| self.member_of(a, ch))
-                {
-                    self.members[m].pending = on;
-                }
             }
         }
         if !on && !self.stalled.is_empty() {
             self.unstall_all();
         }
+    }
+
+    /// Changes of memberships of a channel that are on their way through the store, and whose.
+    pub(super) fn changes(&self, ch: u32) -> impl Iterator<Item = (Kind, AccountId)> {
+        let channel = &self.channels[ch];
+        let mut next = channel.appends.front().filter(|_| channel.changing > 0);
+        core::iter::from_fn(move || {
+            let append = &self.appends[next?];
+            next = List::<1>::next(&self.appends, next?);
+            Some(match append.effect {
+                Brings::Member { account, .. } => append.kind.map(|kind| (kind, account)),
+                _ => None,
+            })
+        })
+        .flatten()
+    }
+
+    /// Whether a membership is being changed: what depends on it waits for that.
+    pub(super) fn is_changing(&self, ch: u32, account: AccountId) -> bool {
+        self.changes(ch).any(|(_, whose)| whose == account)
+    }
+
+    /// Whether any membership of an account is being changed.
+    pub(super) fn is_changing_anywhere(&self, account: AccountId) -> bool {
+        (0..self.appends.high_water()).any(|n| {
+            self.appends.in_use(n)
+                && !matches!(self.appends[n].stage, Stage::Echo(_) | Stage::Acknowledge | Stage::Failed(_))
+                && matches!(self.appends[n].effect, Brings::Member { account: whose, .. } if whose == account)
+        })
     }
 
     pub(super) fn next_msgid(&mut self, unix: u64) -> MsgId {
@@ -269,7 +290,6 @@ impl Server<'_> {
             awaited,
             ..
         } = self.appends[n];
-        let kind = self.appends[n].kind.unwrap_or(Kind::Notice);
         if body != NIL {
             self.bodies.give(body);
             self.appends[n].body = NIL;
@@ -277,7 +297,7 @@ impl Server<'_> {
         let channel = &mut self.channels[ch];
         channel.appends.remove(&mut self.appends, n);
         channel.pending = channel.pending.saturating_sub(1);
-        self.hold(ch, &effect, kind, false);
+        self.hold(ch, &effect, false);
         self.settle_channel(ch);
         if let Some(c) = self.appends[n]
             .conn

@@ -254,9 +254,7 @@ impl Server<'_> {
             }
             self.remove_member(m);
         }
-        while let Some(b) = self.channels[ch].bans.pop_front(&mut self.bans) {
-            self.bans.remove(b);
-        }
+        self.drop_bans(ch);
         self.unname_channel(ch);
         self.idle_channels.remove(&mut self.channels, ch);
         self.history.close(ch);
@@ -311,6 +309,14 @@ impl Server<'_> {
         self.channels[ch].bans.push_back(&mut self.bans, b);
         self.channels[ch].bans_count += 1;
         true
+    }
+
+    /// Takes a room's bans out of memory.
+    pub(super) fn drop_bans(&mut self, ch: u32) {
+        while let Some(b) = self.channels[ch].bans.pop_front(&mut self.bans) {
+            self.bans.remove(b);
+        }
+        self.channels[ch].bans_count = 0;
     }
 
     // ---- members

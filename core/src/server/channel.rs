@@ -41,8 +41,8 @@ pub struct Channel {
     pub(super) roster: u32,
     /// A pending change of modes or bans: later entries wait for it.
     pub(super) held: bool,
-    /// Joins on their way through the store: they count for the limit.
-    pub(super) joining: u32,
+    /// Changes of memberships on their way through the store: who they are about waits, and joins count for the limit.
+    pub(super) changing: u16,
     /// Connections using it in a command or job just now.
     pub(super) pins: Tally,
     /// Every attachment knows that there is something new.
@@ -75,7 +75,7 @@ impl Default for Channel {
             first: Seq(1).into(),
             roster: 0,
             held: false,
-            joining: 0,
+            changing: 0,
             pins: 0,
             flagged: false,
             bans_count: 0,
@@ -127,8 +127,6 @@ pub struct Member {
     pub(super) unsaved: bool,
     /// A write of the markers is on its way.
     pub(super) saving: bool,
-    /// A change of it is on its way through the store: its account's commands in the channel wait.
-    pub(super) pending: bool,
     pub(super) in_account: tables::Link,
     pub(super) in_channel: tables::Link,
     pub(super) dirty: tables::Link,
@@ -151,7 +149,6 @@ impl Default for Member {
             known: false,
             unsaved: false,
             saving: false,
-            pending: false,
             in_account: tables::Link::default(),
             in_channel: tables::Link::default(),
             dirty: tables::Link::default(),

@@ -252,7 +252,12 @@ impl Server<'_> {
                     .unwrap_or_default();
                 let time = self.channels[ch].last_time.get();
                 self.remove_ban(ch, &mask);
-                self.install_ban(ch, &mask, &by, time);
+                if !self.install_ban(ch, &mask, &by, time) {
+                    // Read again when there is room: until then nobody joins.
+                    self.drop_bans(ch);
+                    self.channels[ch].bans_loaded = false;
+                    self.channels[ch].bans_after = 0;
+                }
             }
             Brings::Unban(mask) => {
                 self.remove_ban(ch, &mask);

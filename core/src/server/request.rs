@@ -313,9 +313,10 @@ impl Server<'_> {
             }
             (What::LoadAccount(id), Outcome::Account(account)) => match account {
                 Some(record) => {
-                    if self.install_account(&record).is_none() {
+                    let Some(a) = self.install_account(&record) else {
                         return self.retry_request(r);
-                    }
+                    };
+                    self.remove_lone_guest(a);
                 }
                 None => self.memo_for_waiters(r, Memo::Absent(job::key(&[&id.0.to_le_bytes()]))),
             },
@@ -352,6 +353,7 @@ impl Server<'_> {
                 self.memo_for_waiters(r, Memo::Absent(job::key(&[name.as_bytes()])));
             }
             (What::LoadChannel(id), Outcome::Channel(None)) => {
+                self.nothing_to_leave(id);
                 self.memo_for_waiters(
                     r,
                     Memo::Absent(job::key(&[b"channel", &id.0.to_le_bytes()])),
@@ -413,6 +415,11 @@ impl Server<'_> {
             (What::PutConfig(setting, value), Outcome::Done) => {
                 // Allowed when it was asked for, so it is now.
                 let _ = self.config.change(setting, &value);
+                if setting.is_rate() {
+                    // What was counted was counted by another measure.
+                    self.throttles.clear();
+                    self.wake_everybody();
+                }
                 self.memo_for_waiters(r, Memo::Done);
             }
             (What::PutMarker(member), outcome) => {
@@ -431,6 +438,12 @@ impl Server<'_> {
             }
             (What::Page { conn, page }, outcome) => self.page_loaded(conn, page, outcome),
             (What::Unread { conn }, outcome) => self.unread_found(conn, outcome),
+            (What::ChangeAccount(_, Change::Flags(flags)), Outcome::Refused(reason)) => {
+                if flags.contains(AccountFlags::OWNER) && self.accounts_exist == Some(false) {
+                    self.first_account_pending = false;
+                }
+                self.memo_for_waiters(r, Memo::Refused(reason));
+            }
             // A write refused, or a read that failed for good.
             (_, Outcome::Refused(reason)) => self.memo_for_waiters(r, Memo::Refused(reason)),
             // An answer of another kind than was asked: the store is broken; as if it had failed.
@@ -551,6 +564,7 @@ impl Server<'_> {
             Some(_) => {}
             None => {
                 self.memo_for_waiters(r, Memo::Refused(Reason::Full));
+                self.pause_removals();
             }
         }
         true
@@ -637,7 +651,7 @@ impl Server<'_> {
         }));
     }
 
-    /// Makes everybody run who came before the settings were known.
+    /// Makes everybody run: who came before the settings were known, or waited for a rate that is another now.
     fn wake_everybody(&mut self) {
         for c in 0..self.conns.high_water() {
             if self.conns.in_use(c) {

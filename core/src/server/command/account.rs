@@ -10,7 +10,7 @@ use super::super::job::Task;
 use super::super::login::{Method, Progress};
 use super::super::request::{Change, What};
 use super::Found;
-use crate::id::AccountId;
+use crate::id::{AccountId, ChannelId};
 use crate::irc::message::Message;
 use crate::name::{self, Nick};
 use crate::store::{
@@ -236,6 +236,7 @@ impl Server<'_> {
             }
             let k = self.conns[c].credential;
             self.credentials[k].name_it(name, verifier);
+            self.credentials[k].progress = Progress::Derived;
             if verifier.is_none() {
                 return self.derive_new(c, password);
             }
@@ -312,6 +313,10 @@ impl Server<'_> {
             Change::Titles(titles) => self.accounts[a].titles = titles,
             Change::Flags(flags) => {
                 self.accounts[a].flags = flags;
+                if flags.contains(AccountFlags::OWNER) {
+                    self.accounts_exist = Some(true);
+                    self.first_account_pending = false;
+                }
                 if flags.contains(AccountFlags::DISABLED) {
                     self.cancel_logins(id);
                     self.close_account(a, "Your account was disabled");
@@ -356,6 +361,7 @@ impl Server<'_> {
             match removal {
                 Removal::Next
                     if self.accounts[a].online == 0
+                        && !self.is_changing_anywhere(id)
                         && self.request(What::FirstRoom(id)).is_some() =>
                 {
                     self.accounts[a].removal = Removal::Asked;
@@ -410,6 +416,17 @@ impl Server<'_> {
         }
     }
 
+    /// A room that was to be left is gone.
+    pub(in super::super) fn nothing_to_leave(&mut self, channel: ChannelId) {
+        let mut next = self.removals.front();
+        while let Some(a) = next {
+            next = crate::tables::List::<1>::next(&self.accounts, a);
+            if self.accounts[a].removal == Removal::Leave(channel) {
+                self.accounts[a].removal = Removal::Next;
+            }
+        }
+    }
+
     /// The store refused a step of a removal: it is tried again, but not at once.
     pub(in super::super) fn pause_removals(&mut self) {
         self.removal_at = Some(self.now + REMOVAL_PAUSE_MS);
@@ -449,15 +466,21 @@ impl Server<'_> {
 
     pub(in super::super) fn guest_found(&mut self, guest: Option<&AccountRecord<'_>>) {
         let Some(record) = guest else { return };
-        match self.install_account(record) {
-            Some(a) if self.accounts[a].online == 0 && self.accounts[a].pins == 0 => {
-                self.begin_removal(a);
-                // Once more after this one.
-                self.guests_swept = false;
-            }
-            // A guest of now: the sweep is over.
-            _ => {}
+        // A guest of now: the sweep is over. Else once more after this one.
+        if let Some(a) = self.install_account(record) {
+            self.guests_swept = !self.remove_lone_guest(a);
         }
+    }
+
+    /// Begins to remove a guest whose connection is gone. Whether it was one.
+    pub(in super::super) fn remove_lone_guest(&mut self, a: u32) -> bool {
+        let account = &self.accounts[a];
+        let alone = account.online == 0 && account.pins == 0;
+        if alone && account.flags.contains(AccountFlags::GUEST) {
+            self.begin_removal(a);
+            return true;
+        }
+        false
     }
 
     /// Derives the key of a new password for the command in hand.

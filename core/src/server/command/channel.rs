@@ -1,6 +1,7 @@
 //! JOIN, PART, TOPIC, KICK, INVITE.
 
 use super::super::Server;
+use super::super::account::Removal;
 use super::super::append::Draft;
 use super::super::channel::{Effect as Brings, Shape};
 use super::super::conn::Memo;
@@ -393,6 +394,12 @@ impl Server<'_> {
             }
             _ => {}
         }
+        if self.accounts[who].removal != Removal::None {
+            return self.no_such_nick(c, nick);
+        }
+        if self.waits_for(c, ch, self.accounts[who].id) {
+            return Flow::Wait;
+        }
         let flags = match self.find_member(c, ch, who) {
             Found::Is(flags) => flags,
             Found::Absent => MemberFlags::empty(),
@@ -472,6 +479,12 @@ impl Server<'_> {
                 return Err(Flow::Done);
             }
         };
+        if self.accounts[who].removal != Removal::None {
+            return Err(self.no_such_nick(c, nick));
+        }
+        if self.waits_for(c, ch, self.accounts[who].id) {
+            return Err(Flow::Wait);
+        }
         match self.find_member(c, ch, who) {
             Found::Is(flags) if flags.contains(MemberFlags::JOINED) => Ok((who, flags)),
             Found::Is(_) | Found::Absent => {

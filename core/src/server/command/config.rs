@@ -23,11 +23,16 @@ impl Server<'_> {
         if subcommand.eq_ignore_ascii_case("LIST") {
             self.once(c, Task::Settings)
         } else if subcommand.eq_ignore_ascii_case("SET") {
-            let (name, value) = (
-                m.param(1).unwrap_or_default(),
-                m.param(2).unwrap_or_default(),
-            );
-            self.config_set(c, name, value)
+            // A value of two words may come without a colon.
+            let mut value = Text::<VALUE_MAX>::default();
+            let fits = m
+                .params()
+                .iter()
+                .skip(2)
+                .enumerate()
+                .all(|(i, word)| (i == 0 || value.push_str(" ")) && value.push_str(word));
+            let value = if fits { &*value } else { "" };
+            self.config_set(c, m.param(1).unwrap_or_default(), value)
         } else {
             self.fail(
                 c,

@@ -21,7 +21,7 @@ use crate::id::{AccountId, ChannelId};
 use crate::irc::message::Message;
 use crate::irc::numeric::*;
 use crate::name::{self, NICK_MAX, ROOM_MAX};
-use crate::store::{MemberFlags, Reason};
+use crate::store::{Kind, MemberFlags, Reason};
 use crate::tables::NIL;
 use crate::text;
 
@@ -275,15 +275,17 @@ impl<'s> Server<'s> {
 
     /// Whether a command of a connection in a channel must wait for a change of state under way.
     fn must_wait(&mut self, c: u32, ch: u32) -> bool {
-        let a = self.conns[c].account;
-        let own = self
-            .member_of(a, ch)
-            .is_some_and(|m| self.members[m].pending);
-        if self.channels[ch].held || own {
+        self.waits_for(c, ch, self.account_id(c))
+    }
+
+    /// The same, of the channel or of an account's membership. What was looked up before may then no longer be so.
+    fn waits_for(&mut self, c: u32, ch: u32, account: AccountId) -> bool {
+        let waits = self.channels[ch].held || self.is_changing(ch, account);
+        if waits {
+            self.conns[c].memo = Memo::None;
             self.stalled.push_back(&mut self.conns, c);
-            return true;
         }
-        false
+        waits
     }
 
     /// A room a connection is in, by the name somebody typed; says what is wrong.
@@ -356,7 +358,10 @@ impl<'s> Server<'s> {
     /// A room's member limit and number of members.
     fn occupancy(&self, ch: u32) -> (u32, u32) {
         match self.channels[ch].shape {
-            Shape::Room { limit, members, .. } => (limit, members + self.channels[ch].joining),
+            Shape::Room { limit, members, .. } => {
+                let joins = self.changes(ch).filter(|(kind, _)| *kind == Kind::Join);
+                (limit, members.saturating_add(joins.count() as u32))
+            }
             Shape::Direct { .. } => (0, 0),
         }
     }

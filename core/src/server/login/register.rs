@@ -117,6 +117,7 @@ impl Server<'_> {
         match verifier {
             Some(verifier) => {
                 self.credentials[k].verifier = Some(verifier);
+                self.credentials[k].progress = Progress::Derived;
                 self.registering(c)
             }
             None => {
@@ -212,13 +213,19 @@ impl Server<'_> {
         }
     }
 
+    /// Whether a connection must wait, because it is not known yet whether its account will be the first, and so the owner's.
+    fn waits_for_first(&mut self, c: u32) -> bool {
+        let waits = self.accounts_exist.is_none()
+            || (self.accounts_exist == Some(false) && self.first_account_pending);
+        if waits {
+            self.stalled.push_back(&mut self.conns, c);
+        }
+        waits
+    }
+
     /// Has the account of a credential created.
     pub(in crate::server) fn create_account(&mut self, c: u32) -> Flow {
-        if self.accounts_exist.is_none()
-            || (self.accounts_exist == Some(false) && self.first_account_pending)
-        {
-            // Whether it is the first, and so the owner's, is not known yet.
-            self.stalled.push_back(&mut self.conns, c);
+        if self.waits_for_first(c) {
             return Flow::Wait;
         }
         let k = self.conns[c].credential;
@@ -257,9 +264,15 @@ impl Server<'_> {
             {
                 // The password is stored; only now is the account no guest's any more.
                 self.conns[c].progress = 1;
+                if self.waits_for_first(c) {
+                    return Flow::Wait;
+                }
+                let first = self.accounts_exist == Some(false);
                 let mut flags = self.accounts[a].flags - AccountFlags::GUEST;
-                flags.set(AccountFlags::OWNER, self.accounts_exist == Some(false));
-                self.ask(c, What::ChangeAccount(id, Change::Flags(flags)));
+                flags.set(AccountFlags::OWNER, first);
+                if self.ask(c, What::ChangeAccount(id, Change::Flags(flags))) {
+                    self.first_account_pending = first;
+                }
                 Flow::Wait
             }
             (Memo::Done, _) => {
@@ -316,8 +329,11 @@ impl Server<'_> {
         account: AccountId,
     ) {
         let Some(k) = self.credentials.resolve(credential) else {
-            self.accounts_exist = Some(true);
-            self.first_account_pending = false;
+            if core::mem::take(&mut self.first_account_pending) {
+                self.accounts_exist = Some(true);
+            }
+            // If it is a guest's, it goes.
+            self.request(What::LoadAccount(account));
             return;
         };
         let (name, _, verifier, flags) = self.new_account(credential);
