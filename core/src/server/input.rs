@@ -253,7 +253,9 @@ impl Server<'_> {
         let every = u64::from(rate.every_ms.max(1));
         let burst = every.saturating_mul(u64::from(rate.burst));
         // Not further ahead than this rate gets: an owner may have set another.
-        let due = conn.flood_at.get().clamp(now.0, now.0 + burst) + every;
+        let spent = conn.flood_at.get().clamp(now.0, now.0 + burst);
+        conn.flood_at = Count::new(spent);
+        let due = spent + every;
         if due > now.0 + burst {
             let at = Instant(due - burst);
             self.timers.set(c, at);
