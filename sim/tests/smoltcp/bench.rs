@@ -262,10 +262,7 @@ impl Bench<'_> {
     pub fn listening_on(&self, port: u16) -> usize {
         let sockets = self.station.sockets.iter();
         sockets
-            .filter(|(_, socket)| {
-                let smoltcp::socket::Socket::Tcp(socket) = socket;
-                socket.is_listening() && socket.listen_endpoint().port == port
-            })
+            .filter(|(_, socket)| matches!(socket, smoltcp::socket::Socket::Tcp(socket) if socket.is_listening() && socket.listen_endpoint().port == port))
             .count()
     }
 
