@@ -10,6 +10,7 @@ fn main() {
     for (image, folder) in [
         ("emcraft-sf2", "emcraft_sf2"),
         ("lm3s6965evb", "lm3s6965evb"),
+        ("w5500-evb-pico2", "w5500_evb_pico2"),
     ] {
         println!("cargo:rustc-link-arg-bin={image}=-L{here}/src/boards/{folder}");
         println!("cargo:rerun-if-changed=src/boards/{folder}/memory.x");

@@ -20,7 +20,8 @@ usage: cargo xtask <command>
                    --quick leaves out what is slow or needs more than Rust
   bench [FLAGS]    build with optimisations, measure, and write docs/benchmarks.md
                    --only NAME measures one thing and writes nothing
-  firmware build   build the images for all boards
+  firmware build [--board NAME]
+                   build the images for all boards, or one
   firmware run --board NAME [--irc ADDR:PORT] [--http ADDR:PORT] [--storage FILE]
                    run a board under QEMU and say where to connect; port 0 means any
   firmware size --board NAME [--json]

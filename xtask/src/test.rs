@@ -56,7 +56,7 @@ pub fn run(quick: bool) -> ExitCode {
         steps.run("core without allocator", no_alloc);
         steps.run("core of a board", small);
         steps.run("firmware for boards", || {
-            (firmware::build(&["--bins"]) && firmware::clippy()).into()
+            (firmware::build() && firmware::clippy()).into()
         });
         steps.run("licences and sources", deny);
     }
@@ -90,7 +90,7 @@ fn documentation() -> Outcome {
 
 /// Links the core into a static library for a microcontroller, where `alloc` does not link.
 fn no_alloc() -> Outcome {
-    if let Err(advice) = tools::install_board_target() {
+    if let Err(advice) = tools::install_target(BOARD) {
         eprintln!("{advice}");
         return Outcome::Failed;
     }

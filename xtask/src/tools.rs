@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Triple of the microcontrollers the core must link for.
+/// Triple of the microcontrollers the core must link for, and of the emulated boards.
 pub const BOARD: &str = "thumbv7m-none-eabi";
 
 /// The workspace's folder.
@@ -42,8 +42,8 @@ pub fn exists(program: &str) -> bool {
     })
 }
 
-/// Adds the compiler's target for boards where it is missing.
-pub fn install_board_target() -> Result<(), String> {
+/// Adds a target of the compiler where it is missing.
+pub fn install_target(target: &str) -> Result<(), String> {
     let output = Command::new("rustup")
         .args(["target", "list", "--installed"])
         .current_dir(root())
@@ -53,16 +53,16 @@ pub fn install_board_target() -> Result<(), String> {
         // Without rustup the target may be there all the same; the build will tell.
         Err(_) => return Ok(()),
     };
-    if installed.lines().any(|line| line == BOARD)
+    if installed.lines().any(|line| line == target)
         || succeeds(
             Command::new("rustup")
-                .args(["target", "add", BOARD])
+                .args(["target", "add", target])
                 .current_dir(root()),
         )
     {
         Ok(())
     } else {
-        Err(format!("type: rustup target add {BOARD}"))
+        Err(format!("type: rustup target add {target}"))
     }
 }
 

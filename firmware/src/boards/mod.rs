@@ -5,6 +5,8 @@ pub mod emulator;
 pub mod lm3s6965evb;
 mod mmio;
 pub mod sd;
+#[cfg(feature = "w5500-evb-pico2")]
+pub mod w5500_evb_pico2;
 
 use embedded_storage_async::nor_flash::NorFlash;
 use smoltcp::phy::Device;

@@ -16,7 +16,7 @@ pub use cable::Cable;
 pub use emulator::{Emulator, Network, Options};
 pub use world::BoardWorld;
 
-/// The target of all boards there are.
+/// The compiler's target of all boards that can be emulated.
 const TARGET: &str = "thumbv7m-none-eabi";
 
 /// What a board's storage is made of.
@@ -45,7 +45,7 @@ pub struct Board {
     handover: u32,
 }
 
-/// All boards there are.
+/// All boards that can be emulated.
 pub const BOARDS: &[Board] = &[
     Board {
         name: "emcraft-sf2",
@@ -74,7 +74,7 @@ impl Board {
     /// Its image, built by cargo once a process.
     pub fn image(&self) -> Result<PathBuf, String> {
         static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-        let folder = FOLDER.get_or_init(build).clone()?;
+        let folder = FOLDER.get_or_init(|| build("board", TARGET)).clone()?;
         Ok(folder.join(self.name))
     }
 
@@ -96,8 +96,8 @@ impl Board {
     }
 }
 
-/// Builds all images; gives the folder they are in.
-fn build() -> Result<PathBuf, String> {
+/// Builds all images that a feature of the firmware has, for a target of the compiler; gives the folder they are in.
+pub fn build(feature: &str, compiled_for: &str) -> Result<PathBuf, String> {
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
     // <target>/<profile>/deps/<test> or <target>/<profile>/<program>
     let target = this
@@ -107,12 +107,12 @@ fn build() -> Result<PathBuf, String> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .args(["build", "--quiet", "--package", "soqet-firmware", "--bins"])
-        .args(["--features", "board", "--profile", "firmware"])
-        .args(["--target", TARGET, "--target-dir"])
+        .args(["--features", feature, "--profile", "firmware"])
+        .args(["--target", compiled_for, "--target-dir"])
         .arg(target)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
     match cargo.status() {
-        Ok(status) if status.success() => Ok(target.join(TARGET).join("firmware")),
+        Ok(status) if status.success() => Ok(target.join(compiled_for).join("firmware")),
         Ok(_) => Err("the firmware does not build".to_owned()),
         Err(error) => Err(format!("cargo: {error}")),
     }

@@ -1,6 +1,7 @@
-//! Runs and measures the firmware's boards under QEMU. `cargo xtask firmware` is the way to call it.
+//! Runs and measures the firmware's boards under QEMU, and measures the image of the one that QEMU does not emulate. `cargo xtask firmware` is the way to call it.
 
 mod run;
+mod silicon;
 mod size;
 
 use std::process::ExitCode;
@@ -15,6 +16,9 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let result = match *words.as_slice() {
+        [command, ref flags @ ..] if flags.contains(&silicon::NAME) => {
+            silicon::handle(command, flags)
+        }
         ["run", ref flags @ ..] => run::run(flags),
         ["size", ref flags @ ..] => size::size(flags),
         _ => Err(USAGE.to_owned()),
