@@ -22,8 +22,10 @@ use crate::{clock, log};
 pub use flash::Flash;
 pub use network::Network;
 
-/// What the HAL makes of the 12 MHz crystal.
+/// What the HAL makes of the crystal.
 const CORE_HZ: u32 = 150_000_000;
+/// The crystal, by which peripherals that count time are clocked.
+const CRYSTAL_MHZ: u32 = 12;
 /// What the W5500 promises to keep up with, in bits a second.
 const SPI_HZ: u32 = 33_300_000;
 /// How long the watchdog waits to be fed.
@@ -61,7 +63,14 @@ impl Board for W5500EvbPico2 {
         // The default is 115,200 bits a second, eight bits, no parity. The UART goes on without its driver.
         let _ = UartTx::new_blocking(chip.UART0, chip.PIN_0, uart::Config::default());
         log::start(print);
-        clock::start(core.SYST, CORE_HZ, false);
+        // SysTick by the microsecond: at the core's speed a period would be over while a sector is erased, and time be lost.
+        pac::TICKS
+            .proc0_cycles()
+            .write(|divider| divider.0 = CRYSTAL_MHZ);
+        pac::TICKS
+            .proc0_ctrl()
+            .write(|control| control.set_enable(true));
+        clock::start(core.SYST, 1_000_000, true);
         let mut board = Self {
             random: Trng::new(chip.TRNG, Unused, trng::Config::default()),
             watchdog: Watchdog::new(chip.WATCHDOG),
