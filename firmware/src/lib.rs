@@ -1,6 +1,6 @@
 //! The soQet chat server on a microcontroller: [`boards`] say what a chip has, the rest is the same on each of them.
 //!
-//! On a computer only what has tests there is compiled; the images are built for `thumbv7m-none-eabi` by
+//! On a computer only what has tests there is compiled; the images are built for microcontrollers by
 //! `cargo xtask firmware build`.
 #![cfg_attr(not(test), no_std)]
 
